@@ -1,0 +1,103 @@
+# Sorteo. `make help` lists what there is to make.
+.DEFAULT_GOAL := all
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+
+FLAVOUR ?= release
+BUILD := build/$(FLAVOUR)
+BIN := build/bin
+CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+# ---- what the programs are made of; every file stands here, in the order in which data flows ----
+WIRE := check status pack identity bet csv batch digest seqset message schema item manifest outbox
+HOST := clock random log options stop socket
+BROKER_CORE :=
+BROKER_SHELL :=
+WORKER_CORE :=
+WORKER_SHELL :=
+AGENCY_CORE :=
+AGENCY_SHELL :=
+SORTEO :=
+UNIT :=
+PROGRAMS :=
+
+# ---- tools ----
+PACKAGES := build-essential pkg-config libzmq3-dev libmsgpack-dev liblmdb-dev libsqlite3-dev \
+    libssl-dev libcriterion-dev libcsv-dev python3-zmq python3-msgpack
+CHECK_PACKAGES := clang clang-format clang-tidy cppcheck
+
+PKG_NAMES := libzmq lmdb sqlite3 libcrypto
+LIBS = $(shell pkg-config --libs $(PKG_NAMES)) -pthread
+MSGPACK = $(shell pkg-config --libs msgpack-c 2>/dev/null || pkg-config --libs msgpack)
+TEST_LIBS = $(shell pkg-config --libs criterion) $(MSGPACK) -lcsv
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wswitch-enum -Wstrict-prototypes \
+    -Wmissing-prototypes -Wformat=2 -Wundef -Wvla -Wcast-qual
+ifdef CI
+WARNINGS += -Werror
+endif
+CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+CFLAGS_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+LDFLAGS_release := -Wl,-z,relro,-z,now
+LDFLAGS_asan := -fsanitize=address,undefined
+LDFLAGS_tsan := -fsanitize=thread
+CFLAGS += -std=c11 -D_GNU_SOURCE -I. $(WARNINGS) $(CFLAGS_$(FLAVOUR))
+LDFLAGS += $(LDFLAGS_$(FLAVOUR))
+
+objects = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
+WIRE_O := $(call objects,proto/wire,$(WIRE))
+HOST_O := $(call objects,proto/host,$(HOST))
+BROKER_O := $(call objects,broker,$(BROKER_CORE) $(BROKER_SHELL))
+WORKER_O := $(call objects,worker,$(WORKER_CORE) $(WORKER_SHELL))
+AGENCY_O := $(call objects,agency,$(AGENCY_CORE) $(AGENCY_SHELL))
+SORTEO_O := $(call objects,deploy/sorteo,$(SORTEO))
+MAINS_O := $(call objects,broker worker agency,main)
+
+all: $(PROGRAMS:%=$(BIN)/%)
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/libwire.a: $(WIRE_O)
+$(BUILD)/libhost.a: $(HOST_O)
+$(BUILD)/libbroker.a: $(BROKER_O)
+$(BUILD)/libworker.a: $(WORKER_O)
+$(BUILD)/libagency.a: $(AGENCY_O)
+$(BUILD)/lib%.a:
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/sorteo-broker: $(BUILD)/broker/main.o $(BUILD)/libbroker.a $(BUILD)/libhost.a $(BUILD)/libwire.a
+$(BUILD)/sorteo-worker: $(BUILD)/worker/main.o $(BUILD)/libworker.a $(BUILD)/libhost.a $(BUILD)/libwire.a
+$(BUILD)/sorteo-agency: $(BUILD)/agency/main.o $(BUILD)/libagency.a $(BUILD)/libhost.a $(BUILD)/libwire.a
+$(BUILD)/sorteo: $(SORTEO_O) $(BUILD)/libhost.a $(BUILD)/libwire.a
+$(PROGRAMS:%=$(BUILD)/%):
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BIN)/%: build/release/%
+	@mkdir -p $(@D)
+	ln -f $< $@
+
+# ---- tests ----
+UNIT_BIN := $(UNIT:%=$(BUILD)/tests/unit/%_test)
+TEST_A := $(foreach l,broker worker agency host wire,$(BUILD)/lib$(l).a)
+
+$(BUILD)/tests/unit/%_test: $(BUILD)/tests/unit/%_test.o $(TEST_A)
+	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(TEST_A) -Wl,--end-group $(TEST_LIBS) $(LIBS)
+
+unit: $(UNIT_BIN)
+	@for t in $(UNIT_BIN); do $$t -j2 || exit 1; done
+
+clean:
+	rm -rf build
+
+-include $(shell find build/$(FLAVOUR) -name '*.d' 2>/dev/null)
+.PHONY: all unit clean
+.SECONDARY:

@@ -1,0 +1,60 @@
+/* A program's options: one table makes the command line, the environment variables and --help (argp under
+ * it). A flag wins over the environment, the environment over the default. Every option has the variable
+ * SORTEO_<NAME> (dashes become underscores); some have one of the course besides. */
+#ifndef SORTEO_PROTO_HOST_OPTIONS_H
+#define SORTEO_PROTO_HOST_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/wire/status.h"
+
+enum option_type {
+    OPTION_FLAG,   /* bool */
+    OPTION_NUMBER, /* uint64_t in min..max */
+    OPTION_TEXT,   /* const char *: argv's or the environment's own memory */
+    OPTION_CHOICE, /* int: index into `choices` */
+};
+
+struct option {
+    const char *name;     /* "batch-bets" */
+    const char *argument; /* "N", as --help shows it; NULL with OPTION_FLAG */
+    enum option_type type;
+    void *value;  /* borrowed: where it goes; holds the default before options_read */
+    uint64_t min; /* OPTION_NUMBER */
+    uint64_t max;
+    const char *const *choices; /* OPTION_CHOICE: NULL-terminated */
+    const char *course;         /* the course's environment variable, or NULL */
+    bool *is_set;               /* set to true when it was given anywhere; may be NULL */
+    const char *help;           /* what it does, for the user; the default is appended by itself */
+};
+
+/* What a program is, for --help and --version. */
+struct program {
+    const char *name;      /* "sorteo-agency" */
+    const char *arguments; /* "" or "COMMAND" as --help shows it */
+    const char *summary;   /* paragraph above the options */
+    const char *details;   /* paragraphs below: examples, exit codes */
+    const struct option *options;
+    size_t options_count;
+};
+
+/* Reads environment and command line into the options' values. --help and --version print and end the
+ * program with 0; anything wrong prints what, why and what to do, in two lines, and ends it with 64.
+ * out: first argument that is no option (argc when there is none); none allowed unless `arguments` says so. */
+int options_read(const struct program *program, int argc, char **argv);
+
+/* Ends the program with 64 after printing "NAME: " + message and how to get help. For rules between options. */
+_Noreturn void options_fail(const struct program *program, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Splits HOST[:PORT], [IPV6]:PORT, `*`. out: host without brackets (host_bytes_max with its NUL), port
+ * (unchanged when there is none). errors: INVALID. */
+enum status options_parse_address(const char *text, char *host, size_t host_bytes_max,
+                                  uint16_t *port);
+
+/* Parses "1,2,5-9" into ids in rising order. errors: INVALID: form, twice the same; LIMIT: more than ids_max. */
+enum status options_parse_ids(const char *text, uint32_t *ids, size_t ids_max, size_t *ids_count);
+
+#endif
