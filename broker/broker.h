@@ -31,15 +31,22 @@ struct archived_draw {
     struct digest seed;
 };
 
+struct archived_agency {
+    uint32_t attempt;
+    struct plan plan;
+    uint32_t winners;
+};
+
 /* What the core reads back of what it journaled. The owner is the shell's journal or the simulator's. */
 struct archive {
     void *owner;
     /* How a draw that is over ended. out: phase PUBLISHED or VOID, root, number, seed, is_given.
      * errors: NOT_FOUND: the journal does not have it, or it is not over. */
     enum status (*draw)(void *owner, uint32_t draw, struct archived_draw *archived);
-    /* Whether an agency took part in a published draw, and its number of winners.
-     * errors: NOT_FOUND: it took no part. */
-    enum status (*winners)(void *owner, uint32_t draw, uint32_t agency, uint32_t *total);
+    /* An agency that took part in a published draw: the attempt and plan that its winners' rows belong to,
+     * and how many winners it has. errors: NOT_FOUND: it took no part, or the draw is not published. */
+    enum status (*agency)(void *owner, uint32_t draw, uint32_t agency,
+                          struct archived_agency *archived);
     /* A page of winner items in (seq, row) order from index `from`, at most bytes_max long.
      * out: body bytes written, index behind the last. errors: NOT_FOUND. */
     enum status (*page)(void *owner, uint32_t draw, uint32_t agency, uint32_t from, uint8_t *body,
