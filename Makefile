@@ -14,7 +14,7 @@ CC := gcc
 endif
 
 # ---- what the programs are made of; every file stands here, in the order in which data flows ----
-WIRE := check status pack bet csv batch digest seqset message schema item manifest outbox
+WIRE := check status pack
 HOST := clock random log options stop socket
 BROKER_CORE :=
 BROKER_SHELL :=

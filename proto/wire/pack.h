@@ -31,6 +31,7 @@ struct unpacker {
 };
 
 void unpack_begin(struct unpacker *unpacker, struct slice packed);
+/* fails when fewer bytes are left than elements */
 uint32_t unpack_array(struct unpacker *unpacker);
 /* fails above `max` */
 uint64_t unpack_unsigned(struct unpacker *unpacker, uint64_t max);
