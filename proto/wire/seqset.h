@@ -38,7 +38,8 @@ bool seqset_is_equal(const struct seqset *a, const struct seqset *b);
 uint32_t seqset_next(const struct seqset *set, uint32_t from);
 uint32_t seqset_next_absent(const struct seqset *set, uint32_t from);
 
-/* True when every seq below `count` is a member and none beyond. cost: O(1) and a look at the last word */
+/* True when every seq below `count` is a member and none beyond. cost: O(1); O(words behind `count`) where
+ * the set has `count` members. */
 bool seqset_is_full_below(const struct seqset *set, uint32_t count);
 
 /* Packs the members at or after `from` as ranges into `buffer`.
