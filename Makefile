@@ -23,7 +23,7 @@ WORKER_SHELL :=
 AGENCY_CORE :=
 AGENCY_SHELL :=
 SORTEO :=
-UNIT := seqset
+UNIT := digest seqset
 PROGRAMS :=
 
 # ---- tools ----
