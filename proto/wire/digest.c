@@ -1,5 +1,5 @@
-/* SHA-256 of pieces, HMAC, a batch's digest and tree heads. Owns the one OpenSSL context of a thread; what
- * is hashed in which order is specified in PROTOCOL.md, "Digests". */
+/* SHA-256 of pieces, HMAC, a batch's digest and tree heads. Owns the one OpenSSL context of a
+ * thread; what is hashed in which order is specified in PROTOCOL.md, "Digests". */
 #include "proto/wire/digest.h"
 
 #include <stdlib.h>
@@ -45,7 +45,7 @@ void hasher_destroy(struct hasher **hasher)
     *hasher = NULL;
 }
 
-/* With a fetched algorithm and a context that exists OpenSSL has no reason of the input's to fail. */
+/* With a fetched algorithm and a context that exists no input makes OpenSSL fail. */
 void hasher_sum(struct hasher *hasher, const struct slice *pieces, size_t pieces_count,
                 struct digest *digest)
 {
@@ -56,8 +56,9 @@ void hasher_sum(struct hasher *hasher, const struct slice *pieces, size_t pieces
     CHECK(EVP_DigestFinal_ex(hasher->context, digest->bytes, NULL) == 1);
 }
 
-/* By hand from two sums and not EVP_MAC: the context that we have serves, nothing more is fetched, set up
- * or allocated for the handful of HMACs of a draw, and keys longer than a block do not occur. */
+/* By hand from two sums and not EVP_MAC: the context that we have serves, nothing more is fetched,
+ * set up or allocated for the handful of HMACs of a draw, and keys longer than a block do not
+ * occur. */
 void hasher_hmac(struct hasher *hasher, struct slice key, const struct slice *pieces,
                  size_t pieces_count, struct digest *digest)
 {
@@ -115,8 +116,8 @@ void tree_begin(struct tree *tree)
     tree->leaves_count = 0;
 }
 
-/* The peaks are the complete subtrees of n leaves, one for each one bit of n. A new leaf merges with as
- * many of them as n has ones at its low end, like a carry. */
+/* The peaks are the complete subtrees of n leaves, one for each one bit of n. A new leaf merges
+ * with as many of them as n has ones at its low end, like a carry. */
 void tree_add(struct tree *tree, struct hasher *hasher, const struct digest *leaf)
 {
     CHECK(tree->leaves_count < UINT64_MAX >> 1);
@@ -129,8 +130,8 @@ void tree_add(struct tree *tree, struct hasher *hasher, const struct digest *lea
     tree->leaves_count++;
 }
 
-/* RFC 9162 splits n leaves behind the largest power of two below n: the largest peak is the left child,
- * everything behind it the right one. So the peaks fold from the right. */
+/* RFC 9162 splits n leaves behind the largest power of two below n: the largest peak is the left
+ * child, everything behind it the right one. So the peaks fold from the right. */
 void tree_head(const struct tree *tree, struct hasher *hasher, struct digest *head)
 {
     if (tree->peaks_count == 0) {

@@ -1,6 +1,6 @@
-/* Digests of batches and the trees over them (RFC 9162, section 2.1: a leaf is SHA-256(0x00 || entry), a
- * node SHA-256(0x01 || left || right), the head of nothing SHA-256 of nothing). A batch's digest is such a
- * leaf; an agency's root is the tree head of its digests in order of seq. */
+/* Digests of batches and the trees over them (RFC 9162, section 2.1: a leaf is SHA-256(0x00 ||
+ * entry), a node SHA-256(0x01 || left || right), the head of nothing SHA-256 of nothing). A batch's
+ * digest is such a leaf; an agency's root is the tree head of its digests in order of seq. */
 #ifndef SORTEO_PROTO_WIRE_DIGEST_H
 #define SORTEO_PROTO_WIRE_DIGEST_H
 
@@ -20,8 +20,8 @@ static inline bool digest_is_equal(const struct digest *a, const struct digest *
     return memcmp(a->bytes, b->bytes, DIGEST_BYTES) == 0;
 }
 
-/* SHA-256 with a fetched algorithm and a reused context: 174 ns against 509 for 65 bytes. One thread owns
- * a hasher. */
+/* SHA-256 with a fetched algorithm and a reused context: 174 ns against 509 for 65 bytes. One
+ * thread owns a hasher. */
 struct hasher;
 
 /* errors: NO_MEMORY. */

@@ -1,6 +1,6 @@
-/* What a core wants to be sent: a bounded list of messages that its shell (or the simulator) takes out
- * after each event. The core never sends; the shell never decides. Filled and emptied within one turn of
- * the loop, so the memory is one arena, reset each time. */
+/* What a core wants to be sent: a bounded list of messages that its shell (or the simulator) takes
+ * out after each event. The core never sends; the shell never decides. Filled and emptied within
+ * one turn of the loop, so the memory is one arena, reset each time. */
 #ifndef SORTEO_PROTO_WIRE_OUTBOX_H
 #define SORTEO_PROTO_WIRE_OUTBOX_H
 
@@ -31,8 +31,8 @@ struct outbox;
 enum status outbox_create(size_t messages_max, size_t arena_bytes, struct outbox **outbox);
 void outbox_destroy(struct outbox **outbox);
 
-/* True when at least `messages` more messages with `bytes` more bytes fit. A loop asks before it gives its
- * core another event. */
+/* True when at least `messages` more messages with `bytes` more bytes fit. A loop asks before it
+ * gives its core another event. */
 bool outbox_has_room(const struct outbox *outbox, size_t messages, size_t bytes);
 
 /* A piece of the arena to build a body in; NULL when it does not fit. Valid until outbox_reset. */
@@ -40,8 +40,8 @@ uint8_t *outbox_reserve(struct outbox *outbox, size_t bytes);
 /* Gives back what the last reserve took beyond `bytes`. */
 void outbox_trim(struct outbox *outbox, const uint8_t *piece, size_t bytes);
 
-/* Encodes `message` and puts it in, with a body (NULL: none) that is in the arena or outlives the turn.
- * Checked, not answered: there is room (outbox_has_room was asked). */
+/* Encodes `message` and puts it in, with a body (NULL: none) that is in the arena or outlives the
+ * turn. Checked, not answered: there is room (outbox_has_room was asked). */
 void outbox_send(struct outbox *outbox, enum port port, uint64_t peer,
                  const struct message *message, const struct slice *body);
 /* The same, with a batch in place of a body: FORWARD to `peer`. */

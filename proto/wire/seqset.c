@@ -198,8 +198,8 @@ static bool next_run(const struct seqset *set, uint32_t from, struct range *run)
     return true;
 }
 
-/* The array's header comes first and tells the number of ranges, so they are counted before they are
- * packed. */
+/* The array's header comes first and tells the number of ranges, so they are counted before they
+ * are packed. */
 void seqset_pack(const struct seqset *set, uint32_t from, uint8_t *buffer, size_t buffer_bytes,
                  struct slice *ranges, uint32_t *upto)
 {

@@ -1,6 +1,6 @@
-/* A set of seq: a plain bitset that grows up to BATCHES_MAX (1 M batches = 128 KiB), and the form in which
- * it travels: a msgpack array of sorted, disjoint, not adjacent ranges, flat: [first, count, first, count]
- * (PROTOCOL.md, "Ranges"). */
+/* A set of seq: a plain bitset that grows up to BATCHES_MAX (1 M batches = 128 KiB), and the form
+ * in which it travels: a msgpack array of sorted, disjoint, not adjacent ranges, flat: [first,
+ * count, first, count] (PROTOCOL.md, "Ranges"). */
 #ifndef SORTEO_PROTO_WIRE_SEQSET_H
 #define SORTEO_PROTO_WIRE_SEQSET_H
 
@@ -38,13 +38,13 @@ bool seqset_is_equal(const struct seqset *a, const struct seqset *b);
 uint32_t seqset_next(const struct seqset *set, uint32_t from);
 uint32_t seqset_next_absent(const struct seqset *set, uint32_t from);
 
-/* True when every seq below `count` is a member and none beyond. cost: O(1); O(words behind `count`) where
- * the set has `count` members. */
+/* True when every seq below `count` is a member and none beyond. cost: O(1); O(words behind
+ * `count`) where the set has `count` members. */
 bool seqset_is_full_below(const struct seqset *set, uint32_t count);
 
 /* Packs the members at or after `from` as ranges into `buffer`.
- * out: ranges: slice of the buffer; upto: nothing is said about seqs at or beyond it: UINT32_MAX when all
- *      members fitted, else the end of the last range that did. cost: O(members' runs) */
+ * out: ranges: slice of the buffer; upto: nothing is said about seqs at or beyond it: UINT32_MAX
+ *      when all members fitted, else the end of the last range that did. cost: O(members' runs) */
 void seqset_pack(const struct seqset *set, uint32_t from, uint8_t *buffer, size_t buffer_bytes,
                  struct slice *ranges, uint32_t *upto);
 
@@ -64,8 +64,8 @@ struct range_cursor {
 /* errors: MALFORMED: no array header in shortest form, or an odd number of elements. */
 enum status range_open(struct range_cursor *cursor, struct slice packed);
 
-/* errors: END: no range is left and the bytes end here; MALFORMED: not in shortest form, empty, not sorted,
- * touching the one before, beyond BATCHES_MAX, or trailing bytes. */
+/* errors: END: no range is left and the bytes end here; MALFORMED: not in shortest form, empty, not
+ * sorted, touching the one before, beyond BATCHES_MAX, or trailing bytes. */
 enum status range_next(struct range_cursor *cursor, struct range *range);
 
 /* True when the packed ranges are of the specified form to the end. */

@@ -1,5 +1,5 @@
-/* Digests against published vectors: FIPS 180-4, RFC 4231, and the tree heads of RFC 6962's reference
- * implementation; and the peaks against the recursive definition of RFC 9162, 2.1.1. */
+/* Digests against published vectors: FIPS 180-4, RFC 4231, and the tree heads of RFC 6962's
+ * reference implementation; and the peaks against the recursive definition of RFC 9162, 2.1.1. */
 #include "proto/wire/digest.h"
 
 #include <criterion/criterion.h>
@@ -85,8 +85,8 @@ Test(digest, hmac_is_that_of_rfc_4231, .timeout = 10)
     }
 }
 
-/* RFC 4231's case 3 takes the largest message; a key of exactly one block is its own case here, made with
- * `openssl dgst -sha256 -mac HMAC -macopt hexkey:aa…`. */
+/* RFC 4231's case 3; and a key of exactly one block, which has no case there: its sum was made with
+ * another implementation (Python's hmac). */
 Test(digest, hmac_takes_a_key_of_a_whole_block, .timeout = 10)
 {
     uint8_t key[64], message[64];
@@ -121,7 +121,7 @@ Test(digest, of_a_batch_depends_on_every_part, .timeout = 10)
             cr_assert_not(digest_is_equal(&digests[i], &digests[j]), "%d and %d", i, j);
 }
 
-/* Inputs and heads of the reference implementation's tests (certificate-transparency, merkletree). */
+/* Inputs and heads of the tests of certificate-transparency, RFC 6962's own implementation. */
 Test(digest, tree_heads_are_those_of_rfc_6962, .timeout = 10)
 {
     static const uint8_t inputs[] = {0x00, 0x10, 0x20, 0x21, 0x30, 0x31, 0x40, 0x41, 0x42,
