@@ -1,6 +1,7 @@
-/* Every control message of the protocol as a struct, and its one encoding (PROTOCOL.md, "Messages").
- * Frame 0 is a msgpack array in shortest form: kind, version, draw, then the kind's fields in the order in
- * which they stand here. A second frame, the body, follows where a kind is said to have one. */
+/* Every control message of the protocol as a struct, and its one encoding (PROTOCOL.md,
+ * "Messages"). Frame 0 is a msgpack array in shortest form: kind, version, draw, then the kind's
+ * fields in the order in which they stand here. A second frame, the body, follows where a kind is
+ * said to have one. */
 #ifndef SORTEO_PROTO_WIRE_MESSAGE_H
 #define SORTEO_PROTO_WIRE_MESSAGE_H
 
@@ -316,7 +317,7 @@ struct message_part {
     struct digest root;
 }; /* body: the part's bytes, CHUNK_BYTES_MAX in each but the last */
 
-/* -- broker → worker; each of these has the broker's epoch (number, id) in front of its own fields -- */
+/* -- broker → worker; each of these has the broker's epoch (number, id) before its own fields -- */
 
 struct message_welcome {
     uint32_t lease_ms;
@@ -376,15 +377,18 @@ struct message {
     };
 };
 
-/* Packs frame 0. in: a message whose fields are all in range. out: bytes written.
+/* Packs frame 0.
+ * in: a message whose fields are all in range (schema.c has the bounds; they are checked). Ranges
+ *     and lists are of the specified form; one of 0 bytes stands for the empty one.
+ * out: bytes written.
  * errors: LIMIT: it does not fit into buffer_bytes. cost: O(bytes), allocates nothing. */
 enum status message_encode(const struct message *message, uint8_t *buffer, size_t buffer_bytes,
                            size_t *bytes);
 
-/* Reads frame 0 from outside. Every field's type, range, form and length is checked, ranges and the list
- * of missing agencies to their end; trailing bytes are refused.
- * out: message, with slices of the frame; after MALFORMED or VERSION its kind and draw where they could be
- *      read, else 0 (so that a refusal can name them).
+/* Reads frame 0 from outside. Every field's type, range, form and length is checked, ranges and the
+ * list of missing agencies to their end; trailing bytes are refused.
+ * out: message, with slices of the frame; after MALFORMED or VERSION its kind and draw where they
+ *      could be read, else 0 (so that a refusal can name them).
  * errors: MALFORMED; VERSION: another protocol version. cost: O(bytes), allocates nothing. */
 enum status message_decode(struct slice frame, struct message *message);
 
