@@ -23,7 +23,7 @@ WORKER_SHELL :=
 AGENCY_CORE :=
 AGENCY_SHELL :=
 SORTEO :=
-UNIT := digest seqset message
+UNIT := digest seqset message status pack
 PROGRAMS :=
 
 # ---- tools ----
