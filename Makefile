@@ -14,8 +14,8 @@ CC := gcc
 endif
 
 # ---- what the programs are made of; every file stands here, in the order in which data flows ----
-WIRE := check status pack
-HOST := clock random log options stop socket
+WIRE := check status pack bet digest seqset message schema
+HOST :=
 BROKER_CORE :=
 BROKER_SHELL :=
 WORKER_CORE :=
@@ -23,7 +23,7 @@ WORKER_SHELL :=
 AGENCY_CORE :=
 AGENCY_SHELL :=
 SORTEO :=
-UNIT := digest seqset message status pack
+UNIT := status pack bet digest seqset message
 PROGRAMS :=
 
 # ---- tools ----
