@@ -3,6 +3,7 @@
 #ifndef SORTEO_PROTO_HOST_LOG_H
 #define SORTEO_PROTO_HOST_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
@@ -23,7 +24,7 @@ struct log_limit {
     int64_t next_at;
     uint64_t suppressed;
 };
-int log_limit_allows(struct log_limit *limit, int64_t now_ms, int64_t interval_ms,
-                     uint64_t *suppressed);
+bool log_limit_allows(struct log_limit *limit, int64_t now_ms, int64_t interval_ms,
+                      uint64_t *suppressed);
 
 #endif

@@ -1,6 +1,7 @@
 /* A program's options: one table makes the command line, the environment variables and --help (argp under
  * it). A flag wins over the environment, the environment over the default. Every option has the variable
- * SORTEO_<NAME> (dashes become underscores); some have one of the course besides. */
+ * SORTEO_<NAME> (dashes become underscores); some have one of the course besides, which it wins over. A
+ * variable that is set to nothing counts as not set. */
 #ifndef SORTEO_PROTO_HOST_OPTIONS_H
 #define SORTEO_PROTO_HOST_OPTIONS_H
 
@@ -9,6 +10,9 @@
 #include <stdint.h>
 
 #include "proto/wire/status.h"
+
+/* What --version says. */
+#define SORTEO_VERSION "0.1.0"
 
 enum option_type {
     OPTION_FLAG,   /* bool */
@@ -26,8 +30,9 @@ struct option {
     uint64_t max;
     const char *const *choices; /* OPTION_CHOICE: NULL-terminated */
     const char *course;         /* the course's environment variable, or NULL */
-    bool *is_set;               /* set to true when it was given anywhere; may be NULL */
-    const char *help;           /* what it does, for the user; the default is appended by itself */
+    bool *is_set;     /* set to true when it was given anywhere; may be NULL. With it, --help
+                                   shows no default: its absence means something of its own */
+    const char *help; /* what it does, for the user; the default is appended by itself */
 };
 
 /* What a program is, for --help and --version. */
@@ -54,7 +59,8 @@ _Noreturn void options_fail(const struct program *program, const char *format, .
 enum status options_parse_address(const char *text, char *host, size_t host_bytes_max,
                                   uint16_t *port);
 
-/* Parses "1,2,5-9" into ids in rising order. errors: INVALID: form, twice the same; LIMIT: more than ids_max. */
+/* Parses "1,2,5-9" into ids in rising order. out: on errors ids_count is untouched, ids is not.
+ * errors: INVALID: form, twice the same; LIMIT: more than ids_max. */
 enum status options_parse_ids(const char *text, uint32_t *ids, size_t ids_max, size_t *ids_count);
 
 #endif
