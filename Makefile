@@ -15,7 +15,7 @@ endif
 
 # ---- what the programs are made of; every file stands here, in the order in which data flows ----
 WIRE := check status pack bet batch digest seqset message schema
-HOST := clock random log stop
+HOST := clock random log options stop
 BROKER_CORE :=
 BROKER_SHELL :=
 WORKER_CORE :=
@@ -23,7 +23,7 @@ WORKER_SHELL :=
 AGENCY_CORE :=
 AGENCY_SHELL :=
 SORTEO :=
-UNIT := status pack bet batch digest seqset message clock log stop batch_faults
+UNIT := status pack bet batch digest seqset message clock log options stop batch_faults
 PROGRAMS :=
 
 # ---- tools ----
