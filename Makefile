@@ -14,7 +14,7 @@ CC := gcc
 endif
 
 # ---- what the programs are made of; every file stands here, in the order in which data flows ----
-WIRE := check status pack bet batch digest seqset message schema
+WIRE := check status pack bet batch digest seqset message schema outbox
 HOST := clock random log options stop
 BROKER_CORE :=
 BROKER_SHELL :=
@@ -23,7 +23,8 @@ WORKER_SHELL :=
 AGENCY_CORE :=
 AGENCY_SHELL :=
 SORTEO :=
-UNIT := status pack bet batch digest seqset message clock log options stop batch_faults
+UNIT := status pack bet batch digest seqset message outbox clock log options stop \
+    batch_faults
 PROGRAMS :=
 
 # ---- tools ----
