@@ -51,6 +51,10 @@ LDFLAGS_tsan := -fsanitize=thread
 CFLAGS += -std=c11 -D_GNU_SOURCE -I. $(WARNINGS) $(CFLAGS_$(FLAVOUR))
 LDFLAGS += $(LDFLAGS_$(FLAVOUR))
 
+# V=1 shows the commands.
+Q := $(if $(V),,@)
+say = @$(if $(V),:,printf '  %-5s%s\n' $(1) $(2))
+
 objects = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
 WIRE_O := $(call objects,proto/wire,$(WIRE))
 HOST_O := $(call objects,proto/host,$(HOST))
@@ -64,7 +68,8 @@ all: $(PROGRAMS:%=$(BIN)/%)
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/libwire.a: $(WIRE_O)
 $(BUILD)/libhost.a: $(HOST_O)
@@ -72,15 +77,16 @@ $(BUILD)/libbroker.a: $(BROKER_O)
 $(BUILD)/libworker.a: $(WORKER_O)
 $(BUILD)/libagency.a: $(AGENCY_O)
 $(BUILD)/lib%.a:
-	@rm -f $@
-	ar rcs $@ $^
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(BUILD)/sorteo-broker: $(BUILD)/broker/main.o $(BUILD)/libbroker.a $(BUILD)/libhost.a $(BUILD)/libwire.a
 $(BUILD)/sorteo-worker: $(BUILD)/worker/main.o $(BUILD)/libworker.a $(BUILD)/libhost.a $(BUILD)/libwire.a
 $(BUILD)/sorteo-agency: $(BUILD)/agency/main.o $(BUILD)/libagency.a $(BUILD)/libhost.a $(BUILD)/libwire.a
 $(BUILD)/sorteo: $(SORTEO_O) $(BUILD)/libhost.a $(BUILD)/libwire.a
 $(PROGRAMS:%=$(BUILD)/%):
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BIN)/%: build/release/%
 	@mkdir -p $(@D)
@@ -91,7 +97,8 @@ UNIT_BIN := $(UNIT:%=$(BUILD)/tests/unit/%_test)
 TEST_A := $(foreach l,broker worker agency host wire,$(BUILD)/lib$(l).a)
 
 $(BUILD)/tests/unit/%_test: $(BUILD)/tests/unit/%_test.o $(TEST_A)
-	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(TEST_A) -Wl,--end-group $(TEST_LIBS) $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(TEST_A) -Wl,--end-group $(TEST_LIBS) $(LIBS)
 
 unit: $(UNIT_BIN)
 	@for t in $(UNIT_BIN); do $$t -j2 || exit 1; done
