@@ -24,7 +24,7 @@ AGENCY_CORE :=
 AGENCY_SHELL :=
 SORTEO :=
 UNIT := status pack bet batch digest seqset message outbox clock log options stop \
-    batch_faults
+    batch_faults schema
 PROGRAMS :=
 
 # ---- tools ----

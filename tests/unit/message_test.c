@@ -213,6 +213,54 @@ Test(message, every_kind_comes_back_as_it_was_sent, .timeout = 10)
     }
 }
 
+static enum status decode_text(const char *wire, struct message *message)
+{
+    msgpack_sbuffer frame;
+    msgpack_sbuffer_init(&frame);
+    pack_text(wire, &frame);
+    enum status status =
+        message_decode((struct slice){(const uint8_t *)frame.data, frame.size}, message);
+    msgpack_sbuffer_destroy(&frame);
+    return status;
+}
+
+/* Each field is in its own range; the second form shows how little the first one is wrong. */
+Test(message, refuses_fields_that_contradict_each_other, .timeout = 10)
+{
+    static const struct {
+        const char *why, *bad, *good;
+    } cases[] = {
+        {"batches without a declaration", "11 1 8 3 0 2 5 0 f 1 0 0 d0",
+         "11 1 8 3 0 2 5 0 t 1 0 0 d0"},
+        {"bets without a declaration", "11 1 8 3 0 2 5 0 f 0 1 0 d0",
+         "11 1 8 3 0 2 5 0 t 0 1 0 d0"},
+        {"rejected without a declaration", "11 1 8 3 0 2 5 0 f 0 0 1 d0",
+         "11 1 8 3 0 2 5 0 t 0 0 1 d0"},
+        {"a root without a declaration", "11 1 8 3 0 2 5 0 f 0 0 0 d1",
+         "11 1 8 3 0 2 5 0 t 0 0 0 d1"},
+        {"ADMITTED upto below from", "20 1 1 3 2 1 512 f 9 8 [ ] 0 1 512 1 1 d0 f",
+         "20 1 1 3 2 1 512 f 9 9 [ ] 0 1 512 1 1 d0 f"},
+        {"WAIT upto below from", "21 1 1 3 2 0 9 8 [ ] [ ] 0 1 0 0 [ ]",
+         "21 1 1 3 2 0 9 9 [ ] [ ] 0 1 0 0 [ ]"},
+        {"FINISHED upto below from", "22 1 1 3 2 0 9 8 [ ] [ ] 0 1 0 0 [ ]",
+         "22 1 1 3 2 0 9 9 [ ] [ ] 0 1 0 0 [ ]"},
+        {"RESULT upto below from", "23 1 1 3 0 d6 e 9 8 10", "23 1 1 3 0 d6 e 9 9 10"},
+        {"RESULT total below upto", "23 1 1 3 0 d6 e 9 10 9", "23 1 1 3 0 d6 e 9 10 10"},
+        {"DIGEST_PAGE upto below from", "25 1 1 3 2 9 8 10", "25 1 1 3 2 9 9 1"},
+        {"a fault with LATE", "44 1 2 3 4 5 6 1 2", "44 1 2 3 4 5 6 0 2"},
+        {"a fault with CONFLICT", "44 1 2 3 4 5 6 1 10", "44 1 2 3 4 5 6 0 10"},
+        {"REJECTED without a fault", "44 1 2 3 4 5 6 0 9", "44 1 2 3 4 5 6 1 9"},
+        {"part 1 of 1", "51 1 2 1 1 1 d7", "51 1 2 0 1 1 d7"},
+        {"bytes that take two parts", "51 1 2 0 1 262145 d7", "51 1 2 0 1 262144 d7"},
+        {"bytes that take one part", "65 1 2 9 i4 0 2 262144 d7", "65 1 2 9 i4 0 2 262145 d7"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct message message;
+        cr_assert_eq(decode_text(cases[i].bad, &message), STATUS_MALFORMED, "%s", cases[i].why);
+        cr_assert_eq(decode_text(cases[i].good, &message), STATUS_OK, "not %s", cases[i].why);
+    }
+}
+
 Test(message, decode_gives_slices_of_the_frame, .timeout = 10)
 {
     struct message message, wait;
