@@ -23,6 +23,7 @@ WORKER_SHELL :=
 AGENCY_CORE :=
 AGENCY_SHELL :=
 SORTEO :=
+SOCKET :=
 UNIT := status pack bet batch digest seqset message outbox clock log options stop \
     batch_faults schema
 PROGRAMS :=
@@ -92,20 +93,41 @@ $(BIN)/%: build/release/%
 	@mkdir -p $(@D)
 	ln -f $< $@
 
+# ---- what the README tells ----
+# Packages that are missing; asks for root only when there are any.
+deps:
+	@deploy/deps $(PACKAGES)
+check-deps: deps
+	@deploy/deps $(CHECK_PACKAGES)
+
+# A whole draw on this machine: make demo WORKERS=4 AGENCIES=8 BETS=1000000
+WORKERS ?= 2
+AGENCIES ?= 5
+BETS ?= 100000
+demo: deps
+	@$(MAKE) --no-print-directory -s all
+	@deploy/demo $(BIN) $(WORKERS) $(AGENCIES) $(BETS)
+
+check: deps
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory unit
+	@echo "make check: all passed"
+
 # ---- tests ----
 UNIT_BIN := $(UNIT:%=$(BUILD)/tests/unit/%_test)
+SOCKET_BIN := $(SOCKET:%=$(BUILD)/tests/socket/%_test)
 TEST_A := $(foreach l,broker worker agency host wire,$(BUILD)/lib$(l).a)
 
-$(BUILD)/tests/unit/%_test: $(BUILD)/tests/unit/%_test.o $(TEST_A)
+$(BUILD)/tests/%_test: $(BUILD)/tests/%_test.o $(TEST_A)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(TEST_A) -Wl,--end-group $(TEST_LIBS) $(LIBS)
 
 unit: $(UNIT_BIN)
-	@for t in $(UNIT_BIN); do $$t -j2 || exit 1; done
+	@tests/unit/run $(UNIT_BIN)
 
 clean:
 	rm -rf build
 
 -include $(shell find build/$(FLAVOUR) -name '*.d' 2>/dev/null)
-.PHONY: all unit clean
+.PHONY: all deps check-deps demo check unit clean
 .SECONDARY:
