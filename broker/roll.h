@@ -1,5 +1,6 @@
-/* The roll: the agencies of one draw as the broker has heard of them. Ids become small indexes that ledger
- * and dispatch use; incarnation, round and lease are soft, attempt, plan and declaration are journaled. */
+/* The roll: the agencies of one draw as the broker has heard of them. Ids become small indexes
+ * that ledger and dispatch use; incarnation, round and lease are soft, attempt, plan and
+ * declaration are journaled. */
 #ifndef SORTEO_BROKER_ROLL_H
 #define SORTEO_BROKER_ROLL_H
 
@@ -32,11 +33,12 @@ enum status roll_add(struct roll *roll, uint32_t agency, struct member **member)
 uint32_t roll_index(const struct roll *roll, const struct member *member);
 struct member *roll_at(struct roll *roll, uint32_t index);
 uint32_t roll_count(const struct roll *roll);
-/* Indexes in order of agency id, for the manifest and for printing; roll_count of them. Borrowed. */
+/* Indexes in order of agency id, for the manifest and for printing; roll_count of them.
+ * Borrowed. */
 const uint32_t *roll_by_id(const struct roll *roll);
 
-/* The window: budget divided by the agencies heard within a lease that still have to send (have a plan and no
- * declaration; this one is counted), at least one largest batch of its plan. */
+/* The window: budget divided by the agencies heard within a lease that still have to send (have
+ * a plan and no declaration; this one is counted), at least one largest batch of its plan. */
 uint64_t roll_window(const struct roll *roll, const struct member *member, uint64_t budget_bytes,
                      int64_t now_ms, int64_t lease_ms);
 
