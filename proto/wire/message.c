@@ -213,30 +213,20 @@ enum status message_encode(const struct message *message, uint8_t *buffer, size_
 
 /* -- reading -- */
 
-/* An array of numbers that stands inside the header, whole and still packed. */
-static struct slice unpack_list(struct unpacker *unpacker)
+/* An array of strictly rising agency ids, still packed. */
+static struct slice unpack_agencies(struct unpacker *unpacker, uint64_t agencies_max)
 {
     size_t start = unpacker->at;
-    uint32_t elements = unpack_array(unpacker);
-    for (uint32_t i = 0; i < elements && !unpacker->failed; i++)
-        unpack_unsigned(unpacker, UINT32_MAX);
-    return (struct slice){unpacker->packed.data + start, unpacker->at - start};
-}
-
-static bool agencies_are_valid(struct slice list, uint64_t agencies_max)
-{
-    struct unpacker unpacker;
-    unpack_begin(&unpacker, list);
-    uint32_t agencies = unpack_array(&unpacker);
-    if (agencies > agencies_max)
-        return false;
+    uint32_t agencies = unpack_array(unpacker);
+    bool is_valid = agencies <= agencies_max;
     uint64_t lowest = 0;
-    for (uint32_t i = 0; i < agencies && !unpacker.failed; i++) {
-        uint64_t agency = unpack_unsigned(&unpacker, UINT32_MAX);
-        unpacker.failed = unpacker.failed || agency < lowest;
+    for (uint32_t i = 0; i < agencies && is_valid; i++) {
+        uint64_t agency = unpack_unsigned(unpacker, UINT32_MAX);
+        is_valid = !unpacker->failed && agency >= lowest;
         lowest = agency + 1;
     }
-    return unpack_is_complete(&unpacker);
+    unpacker->failed = unpacker->failed || !is_valid;
+    return (struct slice){unpacker->packed.data + start, unpacker->at - start};
 }
 
 static void unpack_field(struct unpacker *unpacker, const struct field *field, uint8_t *member)
@@ -269,13 +259,11 @@ static void unpack_field(struct unpacker *unpacker, const struct field *field, u
         memcpy(member, &slice, sizeof slice);
         break;
     case FIELD_RANGES:
-        slice = unpack_list(unpacker);
-        is_valid = slice.bytes <= field->max && ranges_are_valid(slice);
+        slice = ranges_unpack(unpacker, field->max);
         memcpy(member, &slice, sizeof slice);
         break;
     case FIELD_AGENCIES:
-        slice = unpack_list(unpacker);
-        is_valid = agencies_are_valid(slice, field->max);
+        slice = unpack_agencies(unpacker, field->max);
         memcpy(member, &slice, sizeof slice);
         break;
     }

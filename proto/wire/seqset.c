@@ -6,7 +6,6 @@
 
 #include "proto/wire/check.h"
 #include "proto/wire/limits.h"
-#include "proto/wire/pack.h"
 
 enum {
     WORD_BITS = 64,
@@ -268,6 +267,20 @@ bool ranges_are_valid(struct slice packed)
     while (status == STATUS_OK)
         status = range_next(&cursor, &range);
     return status == STATUS_END;
+}
+
+struct slice ranges_unpack(struct unpacker *unpacker, size_t bytes_max)
+{
+    size_t start = unpacker->at;
+    uint32_t elements = unpack_array(unpacker);
+    for (uint32_t i = 0; i < elements && !unpacker->failed; i++)
+        unpack_unsigned(unpacker, BATCHES_MAX);
+    struct slice ranges = {unpacker->packed.data + start, unpacker->at - start};
+    if (unpacker->failed || ranges.bytes > bytes_max || !ranges_are_valid(ranges)) {
+        unpacker->failed = true;
+        return (struct slice){0};
+    }
+    return ranges;
 }
 
 enum status seqset_add_ranges(struct seqset *set, struct slice packed)

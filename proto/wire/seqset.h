@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "proto/wire/pack.h"
 #include "proto/wire/slice.h"
 #include "proto/wire/status.h"
 
@@ -70,6 +71,11 @@ enum status range_next(struct range_cursor *cursor, struct range *range);
 
 /* True when the packed ranges are of the specified form to the end. */
 bool ranges_are_valid(struct slice packed);
+
+/* Reads ranges that stand inside something larger, checks them to their end and moves behind them.
+ * Fails the unpacker when they are not of the specified form or take more than bytes_max.
+ * returns them still packed; a slice of the input. */
+struct slice ranges_unpack(struct unpacker *unpacker, size_t bytes_max);
 
 /* set = set ∪ ranges. errors: MALFORMED, NO_MEMORY (the set may hold a part of them then). */
 enum status seqset_add_ranges(struct seqset *set, struct slice packed);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "proto/wire/limits.h"
-#include "proto/wire/pack.h"
 
 enum { SPAN = 2000 }; /* seqs that the random tests move in */
 
@@ -337,4 +336,26 @@ Test(seqset, rejects_ranges_of_any_other_form, .timeout = 10)
     cr_assert(ranges_are_valid(BYTES("\x90")));
     cr_assert(ranges_are_valid(BYTES("\x92\xce\x00\x0f\xff\xff\x01")), "the last batch");
     cr_assert(ranges_are_valid(BYTES("\x92\x00\xce\x00\x10\x00\x00")), "all of them");
+}
+
+Test(seqset, reads_ranges_inside_something_larger, .timeout = 10)
+{
+    struct unpacker unpacker;
+    struct slice expected = BYTES("\x94\x00\x02\x05\x01");
+    unpack_begin(&unpacker, BYTES("\x94\x00\x02\x05\x01\x07"));
+    cr_assert(slice_is_equal(ranges_unpack(&unpacker, 5), expected));
+    cr_assert_eq(unpack_unsigned(&unpacker, 7), 7, "what follows is read next");
+    cr_assert(unpack_is_complete(&unpacker));
+
+    const struct slice refused[] = {
+        BYTES("\x94\x00\x02\x05\x01"), /* takes a byte more than allowed */
+        BYTES("\x92\x05\x00"),         /* empty range */
+        BYTES("\x92\x05"),             /* cut */
+        BYTES("\x05"),                 /* no array */
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        unpack_begin(&unpacker, refused[i]);
+        cr_assert_eq(ranges_unpack(&unpacker, 4).bytes, 0);
+        cr_assert(unpacker.failed, "case %zu", i);
+    }
 }
