@@ -14,7 +14,7 @@ CC := gcc
 endif
 
 # ---- what the programs are made of; every file stands here, in the order in which data flows ----
-WIRE := check status pack bet batch digest seqset message schema outbox
+WIRE := check status pack bet batch digest seqset message schema item outbox
 HOST := clock random log options stop
 BROKER_CORE := roll barrier stores record
 BROKER_SHELL :=
@@ -24,7 +24,7 @@ AGENCY_CORE :=
 AGENCY_SHELL :=
 SORTEO :=
 SOCKET :=
-UNIT := status pack bet batch digest seqset message outbox clock log options stop \
+UNIT := status pack bet batch digest seqset message item outbox clock log options stop \
     barrier batch_faults record roll schema stores
 PROGRAMS :=
 

@@ -1,9 +1,13 @@
-/* The items in the bodies of messages: msgpack arrays, one behind the other up to the frame's end; the
- * header says how many (PROTOCOL.md, "Items"). All in shortest form. */
+/* The items in the bodies of messages: msgpack arrays, one behind the other up to the frame's end;
+ * the header says how many (PROTOCOL.md, "Items"). All in shortest form. */
 #ifndef SORTEO_PROTO_WIRE_ITEM_H
 #define SORTEO_PROTO_WIRE_ITEM_H
 
 #include "proto/wire/message.h"
+
+/* Everywhere: draw and attempt from 1, agency any u32, seq below BATCHES_MAX, bets 1 to
+ * BATCH_BETS_MAX, row below BATCH_BETS_MAX; a bet's values are allowed ones (bet_check, without the
+ * bound of today). */
 
 enum { ITEM_BYTES_MAX = 512 }; /* of any item but a share, which may have RANGES_BYTES_MAX more */
 
@@ -58,7 +62,8 @@ enum status item_pack_inventory(uint8_t *buffer, size_t buffer_bytes, size_t *by
                                 const struct item_inventory *item);
 
 /* Each reads the next item from outside at `*at` and moves behind it.
- * errors: END: the body ends here; MALFORMED: form, type or range (values of a winner's bet included). */
+ * errors: END: the body ends here; MALFORMED: form, type or range (values of a winner's bet
+ * included). */
 enum status item_next_stored(struct slice body, size_t *at, struct item_stored *item);
 enum status item_next_winner(struct slice body, size_t *at, struct item_winner *item);
 enum status item_next_share(struct slice body, size_t *at, struct item_share *item);
