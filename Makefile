@@ -16,7 +16,7 @@ endif
 # ---- what the programs are made of; every file stands here, in the order in which data flows ----
 WIRE := check status pack bet batch digest seqset message schema item outbox
 HOST := clock random log options stop
-BROKER_CORE := roll barrier stores record
+BROKER_CORE := roll barrier stores ledger record
 BROKER_SHELL :=
 WORKER_CORE :=
 WORKER_SHELL :=
@@ -25,7 +25,7 @@ AGENCY_SHELL :=
 SORTEO :=
 SOCKET :=
 UNIT := status pack bet batch digest seqset message item outbox clock log options stop \
-    barrier batch_faults record roll schema stores
+    barrier batch_faults ledger_model ledger record roll schema stores
 PROGRAMS :=
 
 # ---- tools ----

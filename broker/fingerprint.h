@@ -11,15 +11,22 @@
 /* Large enough for any one object that a module packs; checked. */
 enum { FINGERPRINT_LEAF_BYTES = 512 };
 
-static inline void fingerprint_add(struct tree *tree, struct hasher *hasher,
-                                   const struct packer *packed)
+/* What was packed, and an array behind it that is too large to pack. */
+static inline void fingerprint_add_with(struct tree *tree, struct hasher *hasher,
+                                        const struct packer *packed, struct slice array)
 {
-    const struct slice piece = {packed->buffer, packed->bytes};
+    const struct slice pieces[] = {{packed->buffer, packed->bytes}, array};
     struct digest leaf;
 
     CHECK(!packed->overflowed);
-    hasher_sum(hasher, &piece, 1, &leaf);
+    hasher_sum(hasher, pieces, array.bytes > 0 ? 2 : 1, &leaf);
     tree_add(tree, hasher, &leaf);
+}
+
+static inline void fingerprint_add(struct tree *tree, struct hasher *hasher,
+                                   const struct packer *packed)
+{
+    fingerprint_add_with(tree, hasher, packed, (struct slice){NULL, 0});
 }
 
 /* Times are signed; any one-to-one form will do. */
