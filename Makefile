@@ -17,7 +17,7 @@ endif
 WIRE := check status pack bet batch digest seqset message schema item outbox
 HOST := clock random log options stop
 BROKER_CORE := roll barrier stores ledger record
-BROKER_SHELL :=
+BROKER_SHELL := journal_sql journal journal_record journal_load archive
 WORKER_CORE :=
 WORKER_SHELL :=
 AGENCY_CORE :=
@@ -25,7 +25,8 @@ AGENCY_SHELL :=
 SORTEO :=
 SOCKET :=
 UNIT := status pack bet batch digest seqset message item outbox clock log options stop \
-    barrier batch_faults ledger_model ledger record roll schema stores
+    archive barrier batch_faults journal_load journal ledger_model ledger record roll \
+    schema stores
 PROGRAMS :=
 
 # ---- tools ----

@@ -1,0 +1,57 @@
+/* The journal: one SQLite file that keeps the core's records (record.h). One transaction for a
+ * turn's records, synced before it answers (WAL, synchronous FULL), begun as a writer (BEGIN
+ * IMMEDIATE) and only while the epoch in the file is still this process's own: so of two brokers
+ * on one journal the older one cannot decide anything. What an error of a write means is final:
+ * nothing is written after it, and the program ends. Its tables stand in README.md under "Shell
+ * and journal". */
+#ifndef SORTEO_BROKER_JOURNAL_H
+#define SORTEO_BROKER_JOURNAL_H
+
+#include "broker/broker.h"
+
+enum {
+    JOURNAL_FORMAT = 1,
+    JOURNAL_PATIENCE_MS = 10000, /* how long a transaction may wait for another process's to end */
+};
+
+struct journal;
+
+/* Opens folder/journal.sqlite, or makes folder and journal, and takes the epoch: its number + 1,
+ * or 1, with this id. Deletes the winner pages of draws that are not published. All of it is
+ * durable at the return.
+ * in: id: random; patience_ms: JOURNAL_PATIENCE_MS.
+ * out: journal and epoch; on errors problem: one sentence for the user, problem_bytes with its
+ * NUL.
+ * errors: BUSY: another process is inside its own transaction (it is named): nothing is decided;
+ *         FULL; CONFIG: the file is no journal, or of a format that is not known; CANNOT_CREATE;
+ *         SYNC; IO; NO_MEMORY. */
+enum status journal_open(const char *folder, const struct id *id, int64_t patience_ms,
+                         struct journal **journal, struct epoch *epoch, char *problem,
+                         size_t problem_bytes);
+void journal_close(struct journal **journal);
+
+/* Makes a turn's records durable, all or none. After any error every further call answers the
+ * same.
+ * errors: FENCED: another broker has taken the epoch; BUSY; FULL; SYNC: the commit failed, and
+ *         what is on the disk is only known to who opens the journal anew; CONFLICT: a record
+ *         contradicts what is journaled; MALFORMED: a FOUND's body; IO; NO_MEMORY. */
+enum status journal_write(struct journal *journal, const struct records *records);
+
+/* Why no transaction can be made any more, or OK; and the sentence of the last error. */
+enum status journal_verdict(const struct journal *journal);
+const char *journal_problem(const struct journal *journal);
+
+/* Hands back what broker_restore takes: the stores; then for each draw in order of id its
+ * OPENED, PLANs and DECLARATIONs in the order in which they were written, DECISION and SEALED.
+ * Of a draw that is over only OPENED (if it ever opened) and PUBLISHED or VOID. What a record
+ * borrows is valid during the call.
+ * errors: the reader's own; IO; NO_MEMORY. */
+typedef enum status journal_reader(void *reader, const struct record *record);
+enum status journal_load(struct journal *journal, journal_reader *read, void *reader);
+
+/* The journal as the core's archive; borrowed, as long as the journal is open.
+ * page: beyond the last winner it is empty and upto the total; IO where the journal cannot be read.
+ * cost of a page: O(page), whatever the total. */
+struct archive journal_archive(struct journal *journal);
+
+#endif

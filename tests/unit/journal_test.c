@@ -1,0 +1,325 @@
+/* The journal as a file: epochs, fencing, locks, formats, and what its errors mean. */
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "broker/journal_sql.h"
+#include "tests/unit/journal_fixture.h"
+
+static void execute(const char *folder, const char *sql)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/journal.sqlite", folder);
+    sqlite3 *database = NULL;
+    cr_assert_eq(sqlite3_open(path, &database), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK, "%s",
+                 sqlite3_errmsg(database));
+    cr_assert_eq(sqlite3_close(database), SQLITE_OK);
+}
+
+static enum status count_record(void *reader, const struct record *record)
+{
+    (void)record;
+    (*(uint32_t *)reader)++;
+    return STATUS_OK;
+}
+
+static uint32_t count_records(struct fixture *fixture)
+{
+    uint32_t count = 0;
+    cr_assert_eq(journal_load(fixture->journal, count_record, &count), STATUS_OK);
+    return count;
+}
+
+/* Runs `work` in a child, which reports one byte and then waits to be killed. returns its pid. */
+static pid_t start_child(void (*work)(struct fixture *fixture), struct fixture *fixture)
+{
+    int channel[2];
+    cr_assert_eq(pipe2(channel, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        work(fixture);
+        if (write(channel[1], "!", 1) != 1)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    cr_assert_gt(pid, 0);
+    close(channel[1]);
+    char byte;
+    cr_assert_eq(read(channel[0], &byte, 1), 1);
+    close(channel[0]);
+    return pid;
+}
+
+static void end_child(pid_t pid)
+{
+    cr_assert_eq(kill(pid, SIGKILL), 0);
+    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+}
+
+Test(journal, takes_the_next_epoch_with_its_own_id_at_each_opening, .timeout = 10)
+{
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    cr_assert_eq(fixture.epoch.number, 1);
+    cr_assert_eq(fixture.epoch.id.bytes[0], 1);
+    fixture_reopen(&fixture, 9);
+    cr_assert_eq(fixture.epoch.number, 2);
+    cr_assert_eq(fixture.epoch.id.bytes[0], 9);
+    cr_assert_eq(journal_verdict(fixture.journal), STATUS_OK);
+    fixture_end(&fixture);
+    journal_close(&fixture.journal);
+}
+
+Test(journal, makes_every_folder_on_the_way_for_its_owner_alone, .timeout = 10)
+{
+    char top[] = "/tmp/journal_test.XXXXXX";
+    cr_assert_not_null(mkdtemp(top));
+    cr_assert_eq(chdir(top), 0);
+    static const char *const folders[] = {"one", "two//deeper/", "./three/deeper"};
+    static const char *const files[] = {"one/journal.sqlite", "two/deeper/journal.sqlite",
+                                        "three/deeper/journal.sqlite"};
+    for (size_t index = 0; index < 3; index++) {
+        struct id id = {{1}};
+        struct epoch epoch;
+        struct journal *journal = NULL;
+        char problem[256];
+        cr_assert_eq(journal_open(folders[index], &id, 0, &journal, &epoch, problem,
+                                  sizeof(problem)),
+                     STATUS_OK);
+        struct stat found;
+        cr_assert_eq(stat(files[index], &found), 0);
+        cr_assert_eq(found.st_mode & 0777, 0600);
+        journal_close(&journal);
+        cr_assert_eq(unlink(files[index]), 0);
+    }
+    struct stat found;
+    cr_assert_eq(stat("two/deeper", &found), 0);
+    cr_assert_eq(found.st_mode & 0777, 0700);
+    cr_assert(rmdir("one") == 0 && rmdir("two/deeper") == 0 && rmdir("two") == 0);
+    cr_assert(rmdir("three/deeper") == 0 && rmdir("three") == 0 && rmdir(top) == 0);
+}
+
+Test(journal, fences_the_older_broker_at_its_next_transaction, .timeout = 10)
+{
+    struct fixture older;
+    fixture_begin(&older);
+    struct fixture newer = older;
+    cr_assert_eq(fixture_open(&newer, 2, PATIENCE_MS), STATUS_OK);
+    cr_assert_eq(newer.epoch.number, 2);
+    add_store(&older, 1);
+    cr_assert_eq(fixture_try(&older), STATUS_FENCED);
+    cr_assert_not_null(strstr(journal_problem(older.journal), "epoch is 2, ours is 1"));
+    cr_assert_eq(journal_verdict(older.journal), STATUS_FENCED);
+    add_store(&newer, 2);
+    fixture_write(&newer);
+    cr_assert_eq(count_records(&newer), 1);
+    cr_assert_eq(fixture_try(&older), STATUS_FENCED, "a fenced broker stays fenced");
+    journal_close(&newer.journal);
+    fixture_end(&older);
+}
+
+Test(journal, fences_a_rival_that_has_the_same_number, .timeout = 10)
+{
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    execute(fixture.folder, "UPDATE epoch SET id = zeroblob(16)");
+    cr_assert_eq(fixture_try(&fixture), STATUS_FENCED);
+    fixture_end(&fixture);
+}
+
+static void open_and_stand_idle(struct fixture *fixture)
+{
+    struct fixture own = *fixture;
+    own.journal = NULL;
+    if (fixture_open(&own, 5, PATIENCE_MS) != STATUS_OK)
+        _exit(1);
+}
+
+Test(journal, takes_over_at_once_from_a_process_that_stands_idle, .timeout = 10)
+{
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    journal_close(&fixture.journal);
+    pid_t pid = start_child(open_and_stand_idle, &fixture);
+    cr_assert_eq(kill(pid, SIGSTOP), 0);
+    cr_assert_eq(fixture_open(&fixture, 6, 0), STATUS_OK, "%s", fixture.problem);
+    cr_assert_eq(fixture.epoch.number, 3);
+    end_child(pid);
+    fixture_end(&fixture);
+}
+
+static void begin_and_stand_still(struct fixture *fixture)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/journal.sqlite", fixture->folder);
+    sqlite3 *database = NULL;
+    if (sqlite3_open(path, &database) != SQLITE_OK ||
+        sqlite3_exec(database, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+        _exit(1);
+}
+
+Test(journal, names_the_process_that_holds_it_and_decides_nothing, .timeout = 20)
+{
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    journal_close(&fixture.journal);
+    pid_t pid = start_child(begin_and_stand_still, &fixture);
+    char holder[64];
+    snprintf(holder, sizeof(holder), "held by process %d,", (int)pid);
+    cr_assert_eq(fixture_open(&fixture, 6, 20), STATUS_BUSY);
+    cr_assert_null(fixture.journal);
+    cr_assert_not_null(strstr(fixture.problem, holder), "%s", fixture.problem);
+    end_child(pid);
+    fixture_reopen(&fixture, 6);
+    cr_assert_eq(fixture.epoch.number, 2);
+    fixture_end(&fixture);
+}
+
+static void write_a_turn(struct fixture *fixture)
+{
+    fixture_reopen(fixture, 3);
+    add_store(fixture, 1);
+    add_opened(fixture, 1);
+    add_plan(fixture, 1, 4, 1);
+    if (fixture_try(fixture) != STATUS_OK)
+        _exit(1);
+    add_store(fixture, 2); /* made, but its turn never ends */
+}
+
+Test(journal, keeps_every_turn_of_a_process_that_was_killed, .timeout = 10)
+{
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    journal_close(&fixture.journal);
+    end_child(start_child(write_a_turn, &fixture));
+    fixture_reopen(&fixture, 4);
+    cr_assert_eq(fixture.epoch.number, 3);
+    cr_assert_eq(count_records(&fixture), 3);
+    fixture_end(&fixture);
+}
+
+Test(journal, refuses_a_format_that_it_does_not_know, .timeout = 10)
+{
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    journal_close(&fixture.journal);
+    execute(fixture.folder, "PRAGMA user_version = 2");
+    cr_assert_eq(fixture_open(&fixture, 2, PATIENCE_MS), STATUS_CONFIG);
+    cr_assert_not_null(strstr(fixture.problem, "has format 2, and this program knows format 1"));
+    execute(fixture.folder, "PRAGMA user_version = 1");
+    fixture_reopen(&fixture, 2);
+    cr_assert_eq(fixture.epoch.number, 2);
+    fixture_end(&fixture);
+}
+
+Test(journal, refuses_a_database_of_somebody_else, .timeout = 10)
+{
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    journal_close(&fixture.journal);
+    execute(fixture.folder, "PRAGMA application_id = 5");
+    cr_assert_eq(fixture_open(&fixture, 2, PATIENCE_MS), STATUS_CONFIG);
+    cr_assert_not_null(strstr(fixture.problem, "no journal"));
+    fixture_end(&fixture);
+}
+
+Test(journal, refuses_a_file_that_is_no_database, .timeout = 10)
+{
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    journal_close(&fixture.journal);
+    char path[128];
+    snprintf(path, sizeof(path), "%s/journal.sqlite", fixture.folder);
+    int descriptor = open(path, O_WRONLY | O_TRUNC);
+    char junk[8192];
+    memset(junk, 'x', sizeof(junk));
+    cr_assert_eq(write(descriptor, junk, sizeof(junk)), (ssize_t)sizeof(junk));
+    close(descriptor);
+    cr_assert_eq(fixture_open(&fixture, 2, PATIENCE_MS), STATUS_CONFIG, "%s", fixture.problem);
+    fixture_end(&fixture);
+}
+
+Test(journal, says_why_its_folder_cannot_be_made, .timeout = 10)
+{
+    struct id id = {{1}};
+    struct epoch epoch;
+    struct journal *journal = NULL;
+    char problem[256];
+    cr_assert_eq(journal_open("/dev/null/journal", &id, 0, &journal, &epoch, problem,
+                              sizeof(problem)),
+                 STATUS_CANNOT_CREATE);
+    cr_assert_not_null(strstr(problem, "cannot create the folder '/dev/null"), "%s", problem);
+    cr_assert_eq(journal_open("", &id, 0, &journal, &epoch, problem, sizeof(problem)),
+                 STATUS_CANNOT_CREATE);
+    static char long_name[8000];
+    memset(long_name, 'n', sizeof(long_name) - 1);
+    cr_assert_eq(journal_open(long_name, &id, 0, &journal, &epoch, problem, sizeof(problem)),
+                 STATUS_CANNOT_CREATE);
+    cr_assert_null(journal);
+}
+
+Test(journal, says_that_the_disk_is_full_and_writes_nothing_more, .timeout = 10)
+{
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    add_opened(&fixture, 1);
+    fixture_write(&fixture);
+    cr_assert_eq(sqlite3_exec(fixture.journal->database, "PRAGMA max_page_count = 1", NULL, NULL,
+                              NULL),
+                 SQLITE_OK); /* cut to the pages that there are */
+    for (uint32_t attempt = 1; attempt < 500; attempt++)
+        add_plan(&fixture, 1, 4, attempt);
+    cr_assert_eq(fixture_try(&fixture), STATUS_FULL);
+    cr_assert_not_null(strstr(journal_problem(fixture.journal), "is full"));
+    add_store(&fixture, 1);
+    cr_assert_eq(fixture_try(&fixture), STATUS_FULL);
+    cr_assert_eq(count_records(&fixture), 1);
+    fixture_end(&fixture);
+}
+
+Test(journal, copies_its_log_back_before_it_grows_large, .timeout = 20)
+{
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    add_opened(&fixture, 1);
+    for (uint32_t turn = 0; turn < 60; turn++) {
+        for (uint32_t index = 0; index < 1500; index++)
+            add_plan(&fixture, 1, turn, index);
+        fixture_write(&fixture);
+    }
+    char path[128];
+    snprintf(path, sizeof(path), "%s/journal.sqlite-wal", fixture.folder);
+    struct stat log;
+    struct stat database;
+    cr_assert_eq(stat(path, &log), 0);
+    path[strlen(path) - strlen("-wal")] = '\0';
+    cr_assert_eq(stat(path, &database), 0);
+    cr_assert_lt(log.st_size, 6 << 20);
+    cr_assert_gt(database.st_size, 2 << 20);
+    fixture_end(&fixture);
+}
+
+Test(journal, never_retries_a_commit_that_failed, .timeout = 10)
+{
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    signal(SIGXFSZ, SIG_IGN);
+    struct rlimit limit;
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    struct rlimit tight = {.rlim_cur = 64, .rlim_max = limit.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    add_store(&fixture, 1);
+    cr_assert_eq(fixture_try(&fixture), STATUS_SYNC);
+    cr_assert_not_null(strstr(journal_problem(fixture.journal), "cannot commit the journal"));
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    add_store(&fixture, 1);
+    cr_assert_eq(fixture_try(&fixture), STATUS_SYNC);
+    cr_assert_eq(count_records(&fixture), 0);
+    fixture_end(&fixture);
+}
