@@ -1,6 +1,6 @@
-/* The turn's records: an array and an arena, both allocated at the start and reset with each turn.
- * Pieces lie on even boundaries; the slack for that is allocated on top, so that a caller counts with
- * the bytes that it gives and nothing else. */
+/* The turn's records: an array and an arena, both allocated at the start and reset with each
+ * turn. Pieces lie on even boundaries; the slack for that is allocated on top, so that a caller
+ * counts with the bytes that it gives and nothing else. */
 #include "broker/record.h"
 
 #include <stdlib.h>

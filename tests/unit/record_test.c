@@ -1,4 +1,5 @@
-/* The turn's records: kept in order, copied where they are borrowed for less than a turn, bounded. */
+/* The turn's records: kept in order, copied where they are borrowed for less than a turn,
+ * bounded. */
 #include "broker/record.h"
 
 #include <criterion/criterion.h>
