@@ -80,6 +80,13 @@ void hasher_hmac(struct hasher *hasher, struct slice key, const struct slice *pi
     hasher_sum(hasher, outer, 2, digest);
 }
 
+void digest_unpack(struct unpacker *unpacker, struct digest *digest)
+{
+    struct slice bytes = unpack_bin(unpacker, DIGEST_BYTES, DIGEST_BYTES);
+    if (!unpacker->failed)
+        memcpy(digest->bytes, bytes.data, DIGEST_BYTES);
+}
+
 static void write_u32(uint8_t *target, uint32_t value)
 {
     target[0] = (uint8_t)(value >> 24);

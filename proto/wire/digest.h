@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "proto/wire/pack.h"
 #include "proto/wire/slice.h"
 #include "proto/wire/status.h"
 
@@ -19,6 +20,10 @@ static inline bool digest_is_equal(const struct digest *a, const struct digest *
 {
     return memcmp(a->bytes, b->bytes, DIGEST_BYTES) == 0;
 }
+
+/* Reads a digest, a bin of 32 bytes. Fails the unpacker when there is none; `digest` is untouched
+ * then. */
+void digest_unpack(struct unpacker *unpacker, struct digest *digest);
 
 /* SHA-256 with a fetched algorithm and a reused context: 174 ns against 509 for 65 bytes. One
  * thread owns a hasher. */

@@ -131,27 +131,11 @@ static void expect_array(struct unpacker *unpacker, uint32_t elements)
         unpacker->failed = true;
 }
 
-/* An unsigned integer of 32 bits between both ends, both included. */
-static uint32_t unpack_between(struct unpacker *unpacker, uint32_t min, uint32_t max)
-{
-    uint32_t value = (uint32_t)unpack_unsigned(unpacker, max);
-    if (value < min)
-        unpacker->failed = true;
-    return value;
-}
-
-static void unpack_digest(struct unpacker *unpacker, struct digest *digest)
-{
-    struct slice bytes = unpack_bin(unpacker, DIGEST_BYTES, DIGEST_BYTES);
-    if (!unpacker->failed)
-        memcpy(digest->bytes, bytes.data, DIGEST_BYTES);
-}
-
 static void unpack_batch(struct unpacker *unpacker, struct item_stored *batch)
 {
     batch->seq = unpack_between(unpacker, 0, BATCHES_MAX - 1);
     batch->bets = unpack_between(unpacker, 1, BATCH_BETS_MAX);
-    unpack_digest(unpacker, &batch->digest);
+    digest_unpack(unpacker, &batch->digest);
 }
 
 enum status item_next_stored(struct slice body, size_t *at, struct item_stored *item)
@@ -224,7 +208,7 @@ enum status item_next_inventory(struct slice body, size_t *at, struct item_inven
         read.attempt = unpack_between(&unpacker, 1, UINT32_MAX);
         unpack_batch(&unpacker, &read.batch);
     } else if (read.kind == INVENTORY_SEAL) {
-        unpack_digest(&unpacker, &read.root);
+        digest_unpack(&unpacker, &read.root);
         read.number = unpack_between(&unpacker, 0, UINT32_MAX);
     }
     if (unpacker.failed)

@@ -210,6 +210,12 @@ uint64_t unpack_unsigned(struct unpacker *unpacker, uint64_t max)
     return value <= max ? value : fail(unpacker);
 }
 
+uint32_t unpack_between(struct unpacker *unpacker, uint32_t min, uint32_t max)
+{
+    uint64_t value = unpack_unsigned(unpacker, max);
+    return value >= min ? (uint32_t)value : (uint32_t)fail(unpacker);
+}
+
 bool unpack_bool(struct unpacker *unpacker)
 {
     uint8_t first = take_first(unpacker);

@@ -35,6 +35,8 @@ void unpack_begin(struct unpacker *unpacker, struct slice packed);
 uint32_t unpack_array(struct unpacker *unpacker);
 /* fails above `max` */
 uint64_t unpack_unsigned(struct unpacker *unpacker, uint64_t max);
+/* fails below `min` and above `max` */
+uint32_t unpack_between(struct unpacker *unpacker, uint32_t min, uint32_t max);
 bool unpack_bool(struct unpacker *unpacker);
 /* fails when the length is not in bytes_min..bytes_max; a slice of the input */
 struct slice unpack_bin(struct unpacker *unpacker, size_t bytes_min, size_t bytes_max);

@@ -98,6 +98,29 @@ Test(digest, hmac_takes_a_key_of_a_whole_block, .timeout = 10)
     assert_hex(&digest, "e3b73eef0fe1ad930dfbe27c108d925234e64a5d9a8c6cf1a87abddc9511c42b");
 }
 
+Test(digest, is_read_as_a_bin_of_its_size_and_nothing_else, .timeout = 10)
+{
+    uint8_t packed[2 + DIGEST_BYTES + 1] = {0xc4, DIGEST_BYTES};
+    memset(packed + 2, 7, DIGEST_BYTES);
+    struct digest digest = {{0}}, expected;
+    memset(expected.bytes, 7, DIGEST_BYTES);
+    struct unpacker unpacker;
+    unpack_begin(&unpacker, (struct slice){packed, 2 + DIGEST_BYTES});
+    digest_unpack(&unpacker, &digest);
+    cr_assert(unpack_is_complete(&unpacker));
+    cr_assert(digest_is_equal(&digest, &expected));
+
+    struct digest untouched = {{1, 2, 3}};
+    for (int change = -1; change <= 1; change += 2) {
+        packed[1] = (uint8_t)(DIGEST_BYTES + change);
+        digest = untouched;
+        unpack_begin(&unpacker, (struct slice){packed, sizeof packed});
+        digest_unpack(&unpacker, &digest);
+        cr_assert(unpacker.failed);
+        cr_assert(digest_is_equal(&digest, &untouched));
+    }
+}
+
 Test(digest, of_a_batch_is_the_leaf_that_the_protocol_describes, .timeout = 10)
 {
     static const uint8_t entry[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 0, 0, 2, 'x', 'y'};

@@ -1,4 +1,4 @@
-/* Items of bodies: their literal form, packed by msgpack-c, and everything that a reader refuses. */
+/* Items of bodies: their form, packed by msgpack-c, and everything that a reader refuses. */
 #include "proto/wire/item.h"
 
 #include <criterion/criterion.h>

@@ -399,3 +399,17 @@ Test(unpack, of_nothing_is_complete_and_refuses_any_read)
     cr_assert_eq(unpack_array(&unpacker), 0);
     cr_assert(unpacker.failed);
 }
+
+Test(unpack, refuses_numbers_on_both_sides_of_a_range)
+{
+    for (uint8_t value = 0; value < 10; value++) {
+        unpack_begin(&unpacker, (struct slice){&value, 1});
+        bool is_inside = value >= 3 && value <= 6;
+        cr_assert_eq(unpack_between(&unpacker, 3, 6), is_inside ? value : 0);
+        cr_assert_eq(unpack_is_complete(&unpacker), is_inside);
+    }
+    static const uint8_t wide[] = {0xcf, 0, 0, 0, 1, 0, 0, 0, 5}; /* 2^32 + 5 */
+    unpack_begin(&unpacker, (struct slice){wide, sizeof wide});
+    cr_assert_eq(unpack_between(&unpacker, 3, UINT32_MAX), 0);
+    cr_assert(unpacker.failed);
+}
