@@ -14,7 +14,7 @@ CC := gcc
 endif
 
 # ---- what the programs are made of; every file stands here, in the order in which data flows ----
-WIRE := check status pack bet batch digest seqset message schema item outbox
+WIRE := check status pack bet batch digest seqset message schema item manifest outbox
 HOST := clock random log options stop
 BROKER_CORE := roll barrier stores ledger record
 BROKER_SHELL := journal_sql journal journal_record journal_load archive
@@ -24,9 +24,9 @@ AGENCY_CORE :=
 AGENCY_SHELL :=
 SORTEO :=
 SOCKET :=
-UNIT := status pack bet batch digest seqset message item outbox clock log options stop \
-    archive barrier batch_faults journal_load journal ledger_model ledger record roll \
-    schema stores
+UNIT := status pack bet batch digest seqset message item manifest outbox clock log \
+    options stop archive barrier batch_faults journal_load journal ledger_model ledger \
+    record roll schema stores
 PROGRAMS :=
 
 # ---- tools ----
