@@ -16,15 +16,16 @@ endif
 # ---- what the programs are made of; every file stands here, in the order in which data flows ----
 WIRE := check status pack bet batch digest seqset message schema item manifest outbox
 HOST := clock random log options stop
-BROKER_CORE := roll barrier stores ledger record
+BROKER_CORE := draw results roll barrier stores ledger record
 BROKER_SHELL := journal_sql journal journal_record journal_load archive
 WORKER_CORE :=
 WORKER_SHELL :=
 AGENCY_CORE :=
 AGENCY_SHELL :=
 SORTEO :=
+SUPPORT :=
 SOCKET :=
-UNIT := status pack bet batch digest seqset message item manifest outbox clock log \
+UNIT := status draw results pack bet batch digest seqset message item manifest outbox clock log \
     options stop archive barrier batch_faults journal_load journal ledger_model ledger \
     record roll schema stores
 PROGRAMS :=
@@ -64,6 +65,7 @@ BROKER_O := $(call objects,broker,$(BROKER_CORE) $(BROKER_SHELL))
 WORKER_O := $(call objects,worker,$(WORKER_CORE) $(WORKER_SHELL))
 AGENCY_O := $(call objects,agency,$(AGENCY_CORE) $(AGENCY_SHELL))
 SORTEO_O := $(call objects,deploy/sorteo,$(SORTEO))
+SUPPORT_O := $(call objects,tests,$(SUPPORT))
 MAINS_O := $(call objects,broker worker agency,main)
 
 all: $(PROGRAMS:%=$(BIN)/%)
@@ -78,6 +80,7 @@ $(BUILD)/libhost.a: $(HOST_O)
 $(BUILD)/libbroker.a: $(BROKER_O)
 $(BUILD)/libworker.a: $(WORKER_O)
 $(BUILD)/libagency.a: $(AGENCY_O)
+$(BUILD)/libtests.a: $(SUPPORT_O)
 $(BUILD)/lib%.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
@@ -117,7 +120,7 @@ check: deps
 # ---- tests ----
 UNIT_BIN := $(UNIT:%=$(BUILD)/tests/unit/%_test)
 SOCKET_BIN := $(SOCKET:%=$(BUILD)/tests/socket/%_test)
-TEST_A := $(foreach l,broker worker agency host wire,$(BUILD)/lib$(l).a)
+TEST_A := $(foreach l,tests broker worker agency host wire,$(BUILD)/lib$(l).a)
 
 $(BUILD)/tests/%_test: $(BUILD)/tests/%_test.o $(TEST_A)
 	$(call say,LINK,$@)
