@@ -16,7 +16,7 @@ endif
 # ---- what the programs are made of; every file stands here, in the order in which data flows ----
 WIRE := check status pack bet batch digest seqset message schema item manifest outbox
 HOST := clock random log options stop
-BROKER_CORE := draw results roll barrier stores ledger flights record
+BROKER_CORE := draw results roll barrier stores ledger flights dispatch record
 BROKER_SHELL := journal_sql journal journal_record journal_load archive
 WORKER_CORE :=
 WORKER_SHELL :=
@@ -26,8 +26,8 @@ SORTEO :=
 SUPPORT :=
 SOCKET :=
 UNIT := status pack bet batch digest seqset message item manifest outbox clock log \
-    options stop archive barrier batch_faults draw flights journal_load journal \
-    ledger_model ledger record results roll schema stores
+    options stop archive barrier batch_faults dispatch_model dispatch draw flights \
+    journal_load journal ledger_model ledger record results roll schema stores
 PROGRAMS :=
 
 # ---- tools ----
