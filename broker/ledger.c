@@ -225,16 +225,14 @@ enum status ledger_add_inventory(struct ledger *ledger, uint32_t store, uint32_t
  * or room was made for each of them. */
 static void unite_anew(struct seqset *all, const struct seqset *sets)
 {
+    for (uint32_t i = 0; i < all->words_count; i++)
+        all->words[i] = 0;
+    for (uint32_t store = 0; store < STORES_MAX; store++)
+        for (uint32_t i = 0; i < sets[store].words_count && i < all->words_count; i++)
+            all->words[i] |= sets[store].words[i];
     all->members = 0;
-    for (uint32_t i = 0; i < all->words_count; i++) {
-        uint64_t word = 0;
-
-        for (uint32_t store = 0; store < STORES_MAX; store++)
-            if (i < sets[store].words_count)
-                word |= sets[store].words[i];
-        all->words[i] = word;
-        all->members += (uint32_t)__builtin_popcountll(word);
-    }
+    for (uint32_t i = 0; i < all->words_count; i++)
+        all->members += (uint32_t)__builtin_popcountll(all->words[i]);
 }
 
 void ledger_begin_inventory(struct ledger *ledger, uint32_t store)
