@@ -1,6 +1,7 @@
-/* A batch's body by hand (batch.h): bets are packed behind room for the largest array header, which is then
- * written right in front of them. Reading knows the common forms itself, a short str and a number of one
- * or three bytes, and leaves every other one to pack.h, which refuses what is not shortest. */
+/* A batch's body by hand (batch.h): bets are packed behind room for the largest array header, which
+ * is then written right in front of them. Reading knows the common forms itself, a short str and a
+ * number of one or three bytes, and leaves every other one to pack.h, which refuses what is not
+ * shortest. */
 #include "proto/wire/batch.h"
 
 #include "proto/wire/check.h"
@@ -43,8 +44,8 @@ void batch_begin(struct batch_builder *builder, const struct plan *plan, uint8_t
     *builder = (struct batch_builder){.plan = *plan, .buffer = buffer};
 }
 
-/* Copies a text of up to NAME_BYTES_MAX bytes: in two moves that overlap, where it is short. A call of
- * memcpy for each field takes half of the time that packing takes. */
+/* Copies a text of up to NAME_BYTES_MAX bytes: in two moves that overlap, where it is short. A call
+ * of memcpy for each field takes half of the time that packing takes. */
 static inline void copy_text(uint8_t *to, const uint8_t *from, size_t bytes)
 {
     size_t at = 0;
@@ -160,8 +161,8 @@ static inline uint32_t next_number(struct unpacker *unpacker)
     return (uint32_t)from[1] << 8 | from[2];
 }
 
-/* Reads a bet at the cursor, which has one left, and moves behind it. Once something has failed, what is
- * read after it does not matter: `failed` stays. */
+/* Reads a bet at the cursor, which has one left, and moves behind it. Once something has failed,
+ * what is read after it does not matter: `failed` stays. */
 static inline bool read_bet(struct batch_cursor *cursor, struct bet *bet)
 {
     if (cursor->at == cursor->body.bytes || cursor->body.data[cursor->at] != BET_HEAD)

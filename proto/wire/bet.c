@@ -1,7 +1,7 @@
-/* Which values a bet may have (bet.h). Every bet passes here twice, in the agency and in a worker, so the
- * common case is short: text is looked at eight bytes at a time, and only a name with something else than
- * visible ASCII and spaces is decoded. UTF-8 is RFC 3629's: shortest form, no surrogates, nothing above
- * U+10FFFF. */
+/* Which values a bet may have (bet.h). Every bet passes here twice, in the agency and in a worker,
+ * so the common case is short: text is looked at eight bytes at a time, and only a name with
+ * something else than visible ASCII and spaces is decoded. UTF-8 is RFC 3629's: shortest form, no
+ * surrogates, nothing above U+10FFFF. */
 #include "proto/wire/bet.h"
 
 #define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
@@ -32,14 +32,15 @@ static inline uint64_t load_8(const uint8_t *text)
     return word;
 }
 
-/* Sets the highest bit of each byte that is not in lowest..0x7e; of a byte above one that is not ASCII it
- * may be set too. */
+/* Sets the highest bit of each byte that is not in lowest..0x7e; of a byte above one that is not
+ * ASCII it may be set too. */
 static inline uint64_t mark_outside(uint64_t word, uint8_t lowest)
 {
     return word | ~(word + EACH_BYTE(0x80u - lowest)) | (word + EACH_BYTE(1));
 }
 
-/* Says whether every byte of a text is in lowest..0x7e. in: at least one byte. Words may overlap. */
+/* Says whether every byte of a text is in lowest..0x7e. in: at least one byte. Words may
+ * overlap. */
 static inline bool is_ascii_from(struct slice text, uint8_t lowest)
 {
     const uint8_t *bytes = text.data;
@@ -64,8 +65,8 @@ static inline bool is_within(uint8_t byte, uint8_t least, uint8_t most)
     return byte >= least && byte <= most;
 }
 
-/* Length of the well-formed UTF-8 sequence at the start of a text (RFC 3629, section 4); 0 when there is
- * none. in: at least one byte. */
+/* Length of the well-formed UTF-8 sequence at the start of a text (RFC 3629, section 4); 0 when
+ * there is none. in: at least one byte. */
 static size_t sequence_bytes(const uint8_t *text, size_t bytes)
 {
     uint8_t lead = text[0], least = 0x80, most = 0xbf;

@@ -1,5 +1,5 @@
-/* One bet: what it consists of and which values are allowed (PROTOCOL.md, "Bet"). The one place that
- * decides; the CSV reader and the decoder of a batch both ask here. */
+/* One bet: what it consists of and which values are allowed (PROTOCOL.md, "Bet"). The one place
+ * that decides; the CSV reader and the decoder of a batch both ask here. */
 #ifndef SORTEO_PROTO_WIRE_BET_H
 #define SORTEO_PROTO_WIRE_BET_H
 
@@ -51,13 +51,15 @@ enum fault {
 #undef X
 };
 
-/* The fault's sentence, lower case and without a full stop; "unknown fault" for a value that is none. */
+/* The fault's sentence, lower case and without a full stop; "unknown fault" for a value that is
+ * none. */
 const char *fault_text(enum fault fault);
 
 /* Says whether the five values may stand in a bet.
- * in: today = YYYYMMDD, the last allowed birthdate; pass 99991231 to skip that bound (a worker does: what
- *     was valid when the agency read it stays valid).
- * returns FAULT_NONE, or the first fault in the order of the columns. cost: O(bytes), allocates nothing. */
+ * in: today = YYYYMMDD, the last allowed birthdate; pass 99991231 to skip that bound (a worker
+ *     does: what was valid when the agency read it stays valid).
+ * returns FAULT_NONE, or the first fault in the order of the columns. cost: O(bytes), allocates
+ * nothing. */
 enum fault bet_check(const struct bet *bet, uint32_t today);
 
 #endif

@@ -1,5 +1,5 @@
-/* How a broken guarantee of our own ends: with its place on stderr and a core (check.h). This is the one
- * place below the programs that writes anything; whoever comes here cannot go on. */
+/* How a broken guarantee of our own ends: with its place on stderr and a core (check.h). This is
+ * the one place below the programs that writes anything; whoever comes here cannot go on. */
 #include "proto/wire/check.h"
 
 #include <stdio.h>

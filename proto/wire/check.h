@@ -1,5 +1,5 @@
-/* CHECK() states what our own code guarantees; it stays on in production. It is never put on bytes that
- * come from a file, a socket, the environment or a disk: those are statuses (status.h). */
+/* CHECK() states what our own code guarantees; it stays on in production. It is never put on bytes
+ * that come from a file, a socket, the environment or a disk: those are statuses (status.h). */
 #ifndef SORTEO_PROTO_WIRE_CHECK_H
 #define SORTEO_PROTO_WIRE_CHECK_H
 

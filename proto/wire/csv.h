@@ -1,7 +1,7 @@
-/* From bytes of a CSV file to rows and bets (README.md, "Input": RFC 4180 quoting, LF or CRLF, no header,
- * a byte order mark allowed at the start). Pure: whoever owns the file feeds the bytes. One pass, no
- * allocation per row; fields are slices of the caller's buffer, unquoted in place only where a doubled
- * quote makes it necessary. */
+/* From bytes of a CSV file to rows and bets (README.md, "Input": RFC 4180 quoting, LF or CRLF, no
+ * header, a byte order mark allowed at the start). Pure: whoever owns the file feeds the bytes. One
+ * pass, no allocation per row; fields are slices of the caller's buffer, unquoted in place only
+ * where a doubled quote makes it necessary. */
 #ifndef SORTEO_PROTO_WIRE_CSV_H
 #define SORTEO_PROTO_WIRE_CSV_H
 
@@ -32,11 +32,11 @@ struct csv_row {
 void csv_begin(struct csv *csv, const uint8_t *text, size_t bytes, bool is_last, uint32_t today);
 
 /* Reads one row. Blank lines are rows with FAULT_COLUMNS_MISSING, except an empty end of the file.
- * After a fault the cursor stands behind the row's line end, so that every bad row can be reported: for an
- * unclosed quote that is the end of the row's first line.
+ * After a fault the cursor stands behind the row's line end, so that every bad row can be reported:
+ * for an unclosed quote that is the end of the row's first line.
  * out: `row`, only when STATUS_OK.
- * errors: MORE: the row is not complete in this buffer and is not the last (call csv_begin again with the
- *         bytes from csv->at and more behind them); END: no row is left.
+ * errors: MORE: the row is not complete in this buffer and is not the last (call csv_begin again
+ *         with the bytes from csv->at and more behind them); END: no row is left.
  * cost: O(bytes of the row), allocates nothing. */
 enum status csv_next(struct csv *csv, struct csv_row *row);
 

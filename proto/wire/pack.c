@@ -1,6 +1,6 @@
-/* Shortest-form msgpack, written and read by hand (pack.h). The first bytes of the types are those of the
- * msgpack specification, section "Formats"; which of them a length or a value takes is PROTOCOL.md's
- * "Shortest form": always the one with the fewest bytes. */
+/* Shortest-form msgpack, written and read by hand (pack.h). The first bytes of the types are those
+ * of the msgpack specification, section "Formats"; which of them a length or a value takes is
+ * PROTOCOL.md's "Shortest form": always the one with the fewest bytes. */
 #include "proto/wire/pack.h"
 
 enum {

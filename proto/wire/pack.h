@@ -1,6 +1,7 @@
-/* msgpack in shortest form, by hand: the few types that the protocol has (unsigned integers, booleans, bin,
- * str, array headers). A writer that never passes its buffer's end and a reader of bytes from outside that
- * refuses every other form; no allocation, no recursion. msgpack-c is the oracle of its tests. */
+/* msgpack in shortest form, by hand: the few types that the protocol has (unsigned integers,
+ * booleans, bin, str, array headers). A writer that never passes its buffer's end and a reader of
+ * bytes from outside that refuses every other form; no allocation, no recursion. msgpack-c is the
+ * oracle of its tests. */
 #ifndef SORTEO_PROTO_WIRE_PACK_H
 #define SORTEO_PROTO_WIRE_PACK_H
 

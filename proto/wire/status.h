@@ -1,5 +1,6 @@
-/* What a function answers: 0, or a negative reason. One table gives each code its name, its sentence and
- * the exit code (sysexits) with which a program ends when nothing can be done about it. */
+/* What a function answers: 0, or a negative reason. One table gives each code its name, its
+ * sentence and the exit code (sysexits) with which a program ends when nothing can be done about
+ * it. */
 #ifndef SORTEO_PROTO_WIRE_STATUS_H
 #define SORTEO_PROTO_WIRE_STATUS_H
 
@@ -39,13 +40,15 @@ enum status {
 #undef X
 };
 
-/* The code's sentence, lower case and without a full stop. "unknown status" for a value that is none. */
+/* The code's sentence, lower case and without a full stop. "unknown status" for a value that is
+ * none. */
 const char *status_text(enum status status);
 
 /* The code's name as it stands in the table, for logs: "SYNC". */
 const char *status_name(enum status status);
 
-/* The exit code (sysexits.h) for a program that gives up for this reason; 70 for a value that is none. */
+/* The exit code (sysexits.h) for a program that gives up for this reason; 70 for a value that is
+ * none. */
 int status_exit_code(enum status status);
 
 #endif

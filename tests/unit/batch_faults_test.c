@@ -301,7 +301,8 @@ Test(batch_faults, refuses_texts_that_are_empty_or_too_long)
     assert_length_refused(BIRTHDATE, "\xa9", 1, 9, FAULT_BIRTHDATE_FORM);
 }
 
-/* Whatever one byte is changed to: a body that is accepted is the one that packing its bets gives. */
+/* Whatever one byte is changed to: a body that is accepted is the one that packing its bets
+ * gives. */
 Test(batch_faults, accepts_no_body_that_packing_would_not_give)
 {
     uint8_t buffer[1000], again[BATCH_HEAD_BYTES + BATCH_BYTES_MIN + BET_PACKED_BYTES_MAX];

@@ -1,5 +1,5 @@
-/* Batches are cut by their plan, packed as msgpack-c packs them and read back. What is refused stands in
- * batch_faults_test.c. */
+/* Batches are cut by their plan, packed as msgpack-c packs them and read back. What is refused
+ * stands in batch_faults_test.c. */
 #include "proto/wire/batch.h"
 
 #include <criterion/criterion.h>
@@ -214,7 +214,8 @@ Test(batch, is_full_with_as_many_bets_as_its_plan_says)
     cr_assert_eq(batch_check(batch_end(&builder), 3, &row), FAULT_NONE);
 }
 
-/* Bets of 34 bytes: 1 + 6 + 6 + 9 + 11 + 1. Fifteen have a header of one byte, more have one of three. */
+/* Bets of 34 bytes: 1 + 6 + 6 + 9 + 11 + 1. Fifteen have a header of one byte, more have one of
+ * three. */
 Test(batch, is_full_when_one_more_bet_would_pass_its_bytes)
 {
     struct bet bet = bet_of(5, 5, 8, 7);

@@ -105,7 +105,8 @@ Test(bet, documents_have_1_to_32_bytes)
     cr_assert_eq(check_document((struct slice){0}), FAULT_DOCUMENT_EMPTY);
 }
 
-/* Each byte at each place of a text of each length: what is looked at in words must not miss an end. */
+/* Each byte at each place of a text of each length: what is looked at in words must not miss an
+ * end. */
 Test(bet, refuses_a_byte_wherever_it_stands)
 {
     enum { LENGTH_MAX = 27 };
@@ -235,7 +236,8 @@ Test(bet, refuses_days_that_are_in_no_calendar)
     cr_assert_eq(check_birthdate("2023-12-31", TODAY), FAULT_NONE);
 }
 
-/* The C library's calendar is the oracle: timegm() moves a day that does not exist to one that does. */
+/* The C library's calendar is the oracle: timegm() moves a day that does not exist to one that
+ * does. */
 Test(bet, takes_exactly_the_days_of_the_calendar)
 {
     for (int year = 1900; year <= 2401; year++)
