@@ -27,7 +27,7 @@ SUPPORT :=
 SOCKET :=
 UNIT := status pack bet batch digest seqset message item manifest outbox clock log \
     options stop archive barrier batch_faults dispatch_model dispatch draw flights \
-    journal_load journal ledger_model ledger record results roll schema stores
+    journal_load journal ledger_model ledger record results roll schema stores word
 PROGRAMS :=
 
 # ---- tools ----

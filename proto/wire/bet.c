@@ -4,7 +4,7 @@
  * surrogates, nothing above U+10FFFF. */
 #include "proto/wire/bet.h"
 
-#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
+#include "proto/wire/word.h"
 
 const char *fault_text(enum fault fault)
 {
@@ -25,39 +25,33 @@ static inline uint64_t load_4(const uint8_t *text)
     return word;
 }
 
-static inline uint64_t load_8(const uint8_t *text)
-{
-    uint64_t word;
-    memcpy(&word, text, sizeof word);
-    return word;
-}
-
 /* Sets the highest bit of each byte that is not in lowest..0x7e; of a byte above one that is not
  * ASCII it may be set too. */
 static inline uint64_t mark_outside(uint64_t word, uint8_t lowest)
 {
-    return word | ~(word + EACH_BYTE(0x80u - lowest)) | (word + EACH_BYTE(1));
+    return word | ~(word + WORD_OF(0x80u - lowest)) | (word + WORD_OF(1));
 }
 
-/* Says whether every byte of a text is in lowest..0x7e. in: at least one byte. Words may
- * overlap. */
+/* Says whether every byte of a text is in lowest..0x7e. in: at least one byte. Words may overlap;
+ * which of the branches a name takes is a guess of the processor, so they are few. */
 static inline bool is_ascii_from(struct slice text, uint8_t lowest)
 {
     const uint8_t *bytes = text.data;
     size_t count = text.bytes;
-    uint64_t marks = 0;
+    uint64_t marks;
     if (count >= 8) {
-        for (size_t at = 0; at < count - 8; at += 8)
-            marks |= mark_outside(load_8(bytes + at), lowest);
-        marks |= mark_outside(load_8(bytes + count - 8), lowest);
+        marks = mark_outside(word_load(bytes), lowest) |
+                mark_outside(word_load(bytes + count - 8), lowest);
+        for (size_t at = 8; at + 8 < count; at += 8)
+            marks |= mark_outside(word_load(bytes + at), lowest);
     } else if (count >= 4) {
         marks = mark_outside(load_4(bytes) | load_4(bytes + count - 4) << 32, lowest);
     } else {
         uint64_t word =
             bytes[0] | (uint64_t)bytes[count / 2] << 8 | (uint64_t)bytes[count - 1] << 16;
-        marks = mark_outside(word | EACH_BYTE('a') << 24, lowest);
+        marks = mark_outside(word | WORD_OF('a') << 24, lowest);
     }
-    return (marks & EACH_BYTE(0x80)) == 0;
+    return (marks & WORD_OF(0x80)) == 0;
 }
 
 static inline bool is_within(uint8_t byte, uint8_t least, uint8_t most)
@@ -126,26 +120,36 @@ static inline enum fault check_document(struct slice document)
 static uint32_t days_of_month(uint32_t year, uint32_t month)
 {
     static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    bool is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    return month == 2 && is_leap ? 29 : days[month - 1];
+    if (month != 2 || year % 4 != 0 || (year % 100 == 0 && year % 400 != 0))
+        return days[month - 1];
+    return 29;
+}
+
+/* One digit of a word from which '0' was taken away in each byte. */
+static inline uint32_t digit_at(uint64_t word, int place)
+{
+    return (uint32_t)(word >> place * 8) & 0x0f;
 }
 
 static inline enum fault check_birthdate(struct slice birthdate, uint32_t today)
 {
-    static const uint8_t places[] = {0, 1, 2, 3, 5, 6, 8, 9};
-    uint32_t date = 0; /* YYYYMMDD */
-    bool is_form =
-        birthdate.bytes == BIRTHDATE_BYTES && birthdate.data[4] == '-' && birthdate.data[7] == '-';
-    for (size_t i = 0; is_form && i < sizeof places; i++) {
-        uint32_t digit = (uint32_t)birthdate.data[places[i]] - '0';
-        is_form = digit <= 9;
-        date = date * 10 + digit;
-    }
-    if (!is_form)
+    if (birthdate.bytes != BIRTHDATE_BYTES)
         return FAULT_BIRTHDATE_FORM;
-    uint32_t year = date / 10000, month = date / 100 % 100, day = date % 100;
+    /* Read as one word each, year, month and hyphens; the day. What is no digit, or no hyphen, gets
+     * its highest bit set: digits may be up to 9 = 0x7f - 0x76. */
+    static const uint8_t zeros[] = "0000-00-00";
+    static const uint8_t room[] = "\x76\x76\x76\x76\x7f\x76\x76\x7f";
+    uint64_t word = word_load(birthdate.data) ^ word_load(zeros);
+    uint32_t tens = (uint32_t)birthdate.data[8] - '0', ones = (uint32_t)birthdate.data[9] - '0';
+    uint64_t marks = word | (word + word_load(room));
+    if ((marks & WORD_OF(0x80)) != 0 || tens > 9 || ones > 9)
+        return FAULT_BIRTHDATE_FORM;
+    uint32_t year = digit_at(word, 0) * 1000 + digit_at(word, 1) * 100 + digit_at(word, 2) * 10 +
+                    digit_at(word, 3);
+    uint32_t month = digit_at(word, 5) * 10 + digit_at(word, 6), day = tens * 10 + ones;
     if (month < 1 || month > 12 || day < 1 || day > days_of_month(year, month))
         return FAULT_BIRTHDATE_UNREAL;
+    uint32_t date = year * 10000 + month * 100 + day;
     return year < BIRTH_YEAR_MIN || date > today ? FAULT_BIRTHDATE_RANGE : FAULT_NONE;
 }
 
