@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <msgpack.h>
+#include <signal.h>
 
 static struct plan plan;
 static struct batch_builder builder;
@@ -329,4 +330,16 @@ Test(batch, goes_on_reading_behind_a_bet_that_was_found)
     cr_assert_eq(batch_find_number(&cursor, 35, &row, &bet), STATUS_END);
     cr_assert_eq(row, 1000);
     cr_assert_eq(bet.number, 36);
+}
+
+Test(batch, aborts_when_begun_with_a_plan_that_is_not_valid, .signal = SIGABRT)
+{
+    plan.bytes_max = BATCH_BYTES_MIN - 1;
+    batch_begin(&builder, &plan, buffer);
+}
+
+Test(batch, aborts_when_given_a_text_that_no_bet_has, .signal = SIGABRT)
+{
+    struct bet bet = bet_of(NAME_BYTES_MAX + 1, 1, 1, 0);
+    batch_add(&builder, &bet);
 }
