@@ -24,7 +24,7 @@ struct bet {
     X(COLUMNS_MISSING, 1, "a column is missing: first,last,document,birthdate,number expected") \
     X(COLUMNS_EXTRA, 2, "there are more than five columns")                                     \
     X(LINE_TOO_LONG, 3, "the row is longer than 4096 bytes")                                    \
-    X(QUOTE, 4, "a quote is not closed, or text follows a closing quote")                       \
+    X(QUOTE, 4, "a quote is not closed, or stands inside a field")                              \
     X(NUL, 5, "there is a NUL byte in the row")                                                 \
     X(NOT_UTF8, 6, "a name is not valid UTF-8")                                                 \
     X(FIRST_NAME_EMPTY, 7, "the first name is empty")                                           \
