@@ -14,7 +14,8 @@ CC := gcc
 endif
 
 # ---- what the programs are made of; every file stands here, in the order in which data flows ----
-WIRE := check status pack bet batch digest seqset message schema item manifest outbox
+WIRE := check status pack bet csv batch digest seqset message schema item manifest \
+    outbox
 HOST := clock random log options stop
 BROKER_CORE := draw results roll barrier stores ledger flights dispatch record
 BROKER_SHELL := journal_sql journal journal_record journal_load archive
@@ -25,9 +26,10 @@ AGENCY_SHELL :=
 SORTEO :=
 SUPPORT :=
 SOCKET :=
-UNIT := status pack bet batch digest seqset message item manifest outbox clock log \
-    options stop archive barrier batch_faults dispatch_model dispatch draw flights \
-    journal_load journal ledger_model ledger record results roll schema stores word
+UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
+    clock log options stop archive barrier batch_faults csv_pieces dispatch_model \
+    dispatch draw flights journal_load journal ledger_model ledger record results roll \
+    schema stores word
 PROGRAMS :=
 
 # ---- tools ----
