@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "proto/wire/check.h"
-#include "proto/wire/limits.h"
 
 struct outbox {
     struct outbound *messages; /* owned, messages_max of them */
@@ -74,8 +73,6 @@ static struct outbound *append(struct outbox *outbox, enum port port, uint64_t p
     CHECK(outbox->messages_count < outbox->messages_max);
     uint8_t *header = outbox->arena + outbox->taken_bytes;
     size_t room_bytes = outbox->arena_bytes - outbox->taken_bytes;
-    if (room_bytes > HEADER_BYTES_MAX)
-        room_bytes = HEADER_BYTES_MAX;
     size_t header_bytes = 0;
     CHECK(message_encode(message, header, room_bytes, &header_bytes) == STATUS_OK);
     outbox->taken_bytes += header_bytes;

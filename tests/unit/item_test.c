@@ -125,6 +125,8 @@ Test(item, refuses_every_other_form, .timeout = 10)
          TEXT("\x93\x05\xce\x00\x02\x00\x00\x95" NAMES "\xa1\x31" DAY "\x00")},
         {"a seq beyond the last", WINNER,
          TEXT("\x93\xce\x00\x10\x00\x00\x06\x95" NAMES "\xa1\x31" DAY "\x00")},
+        {"a bet of four that has five", WINNER,
+         TEXT("\x93\x05\x06\x94" NAMES "\xa1\x31" DAY "\x00")},
         {"a bet of four", WINNER, TEXT("\x93\x05\x06\x94" NAMES "\xa1\x31" DAY)},
         {"a number of 33 bits", WINNER,
          TEXT("\x93\x05\x06\x95" NAMES "\xa1\x31" DAY "\xcf\x00\x00\x00\x01\x00\x00\x00\x00")},

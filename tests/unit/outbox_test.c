@@ -6,8 +6,6 @@
 #include <signal.h>
 #include <stdint.h>
 
-#include "proto/wire/limits.h"
-
 enum { MESSAGES = 3, ARENA_BYTES = 200 };
 
 static struct outbox *outbox;
