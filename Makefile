@@ -28,8 +28,8 @@ SUPPORT :=
 SOCKET :=
 UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
     clock log options stop archive barrier batch_faults csv_pieces dispatch_model \
-    dispatch draw flights journal_load journal ledger_model ledger record results roll \
-    schema stores word
+    dispatch draw flights journal_load journal ledger_model ledger protocol_vectors \
+    record results roll schema stores word
 PROGRAMS :=
 
 # ---- tools ----
