@@ -17,14 +17,14 @@ endif
 WIRE := check status pack bet csv batch digest seqset message schema item manifest \
     outbox
 HOST := clock random log options stop
-BROKER_CORE := draw results roll barrier stores ledger flights dispatch record
+BROKER_CORE := record draw roll stores barrier ledger flights dispatch results broker requests past intake workers phases
 BROKER_SHELL := journal_sql journal journal_record journal_load archive
 WORKER_CORE :=
 WORKER_SHELL :=
 AGENCY_CORE :=
 AGENCY_SHELL :=
 SORTEO :=
-SUPPORT :=
+SUPPORT := sim/journal_memory unit/broker_bench
 SOCKET :=
 UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
     clock log options stop archive barrier batch_faults csv_pieces dispatch_model \

@@ -1,5 +1,5 @@
-/* The phases of one draw as the broker goes through them. What peers are told is enum phase (message.h);
- * inside there are two more states, for decisions that are made but not yet told. */
+/* The phases of one draw as the broker goes through them. What peers are told is enum phase
+ * (message.h); inside there are two more states, for decisions that are made but not yet told. */
 #ifndef SORTEO_BROKER_DRAW_H
 #define SORTEO_BROKER_DRAW_H
 

@@ -1,6 +1,6 @@
-/* What the journal keeps: everything that cannot be rebuilt from the stores. The core hands records out,
- * the journal writes them in one synced transaction per turn of the loop, and only then do the turn's
- * messages leave; at a start the journal hands the same records back in. */
+/* What the journal keeps: everything that cannot be rebuilt from the stores. The core hands records
+ * out, the journal writes them in one synced transaction per turn of the loop, and only then do the
+ * turn's messages leave; at a start the journal hands the same records back in. */
 #ifndef SORTEO_BROKER_RECORD_H
 #define SORTEO_BROKER_RECORD_H
 
@@ -71,8 +71,8 @@ struct records;
 enum status records_create(size_t records_max, size_t arena_bytes, struct records **records);
 void records_destroy(struct records **records);
 bool records_has_room(const struct records *records, size_t count, size_t bytes);
-/* Copies the record, and a FOUND's body, a roster, a decision's members into the arena; a declaration's
- * digests and bets stay borrowed. Checked: there is room. */
+/* Copies the record, and a FOUND's body, a roster, a decision's members into the arena; a
+ * declaration's digests and bets stay borrowed. Checked: there is room. */
 void records_add(struct records *records, const struct record *record);
 size_t records_count(const struct records *records);
 const struct record *records_at(const struct records *records, size_t index);

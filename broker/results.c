@@ -1,5 +1,5 @@
-/* Agencies are indexes into the manifest here. `covered` holds what live and answered questions are about;
- * the count is complete when it is everything and no question is live. */
+/* Agencies are indexes into the manifest here. `covered` holds what live and answered questions are
+ * about; the count is complete when it is everything and no question is live. */
 #include "broker/results.h"
 
 #include <stdlib.h>
@@ -271,8 +271,8 @@ enum status results_found(struct results *results, uint32_t store,
     return STATUS_OK;
 }
 
-/* True when the shares are exactly the question's sets. Ranges have one packed form, so equal sets are
- * compared as the ranges are read. */
+/* True when the shares are exactly the question's sets. Ranges have one packed form, so equal sets
+ * are compared as the ranges are read. */
 static bool shares_are_asked(const struct results *results, const struct question *question,
                              uint32_t items, struct slice body)
 {

@@ -2,7 +2,8 @@
 
 #include <criterion/criterion.h>
 
-/* A manifest of agency 3 with four batches of two bets and agency 5 with one; number 7. Stores 0 and 1. */
+/* A manifest of agency 3 with four batches of two bets and agency 5 with one; number 7. Stores 0
+ * and 1. */
 struct count_bench {
     struct hasher *hasher;
     struct manifest *manifest;

@@ -1,0 +1,95 @@
+/* Batches and marks of agencies on bets. Nothing is answered here: POLL tells what became of them.
+ */
+#include "broker/state.h"
+
+/* True when the draw still takes this seq; an agency that goes beyond what a draw can hold is told
+ * so. */
+static bool has_place(struct broker *broker, struct member *member, uint32_t index, uint32_t seq)
+{
+    uint32_t upto = broker->seqs_upto[index];
+    if (seq < upto)
+        return true;
+    if (broker->seqs_heard - upto + seq + 1 > BATCHES_MAX) {
+        broker_set_verdict(broker, member, REFUSAL_LIMIT, seq, 0, FAULT_NONE);
+        return false;
+    }
+    broker->seqs_heard += seq + 1 - upto;
+    broker->seqs_upto[index] = seq + 1;
+    return true;
+}
+
+/* True when a store should get this batch: it is of the attempt in force, and neither durable nor
+ * held. */
+static bool is_wanted(struct broker *broker, const struct message_batch *batch, uint32_t draw,
+                      uint32_t *index)
+{
+    struct member *member = roll_find(broker->roll, batch->agency);
+    if (draw != broker->draw || member == NULL || member->attempt != batch->attempt ||
+        member->has_verdict)
+        return false;
+    if (broker->state != DRAW_OPEN && broker->state != DRAW_SEALED)
+        return false;
+    *index = roll_index(broker->roll, member);
+    const struct digest *digest = ledger_digest(broker->ledger, *index, batch->seq);
+    bool is_declared = ledger_is_declared(broker->ledger, *index);
+    if (broker->state == DRAW_SEALED && !is_declared)
+        return false;
+    if (is_declared && (digest == NULL || !digest_is_equal(digest, &batch->digest)))
+        return false;
+    if (digest != NULL && !digest_is_equal(digest, &batch->digest)) {
+        broker_set_verdict(broker, member, REFUSAL_CONFLICT, batch->seq, 0, FAULT_NONE);
+        return false;
+    }
+    if (seqset_has(ledger_durable(broker->ledger, *index), batch->seq) ||
+        seqset_has(dispatch_held(broker->dispatch, *index), batch->seq))
+        return false;
+    return has_place(broker, member, *index, batch->seq);
+}
+
+static void on_mark(struct broker *broker, const struct message *message)
+{
+    const struct message_mark *mark = &message->mark;
+    struct member *member = roll_find(broker->roll, mark->agency);
+
+    if (message->draw != broker->draw || member == NULL || member->attempt != mark->attempt ||
+        mark->incarnation < member->incarnation)
+        return;
+    if (mark->incarnation > member->incarnation) {
+        member->incarnation = mark->incarnation;
+        member->round_seen = 0;
+    }
+    if (mark->round > member->round_seen)
+        member->round_seen = mark->round;
+}
+
+void broker_on_bets(struct broker *broker, struct slice header, size_t body_bytes, void *payload,
+                    int64_t now_ms)
+{
+    struct message message = {0};
+    uint32_t index = 0;
+
+    (void)now_ms;
+    if (broker->verdict != STATUS_OK || broker->draw == 0 ||
+        message_decode(header, &message) != STATUS_OK)
+        goto drop;
+    if (message.kind == MESSAGE_MARK) {
+        on_mark(broker, &message);
+        goto drop;
+    }
+    if (message.kind != MESSAGE_BATCH || payload == NULL || body_bytes > BATCH_BYTES_MAX ||
+        !is_wanted(broker, &message.batch, message.draw, &index))
+        goto drop;
+    struct parcel parcel = {
+        .agency = index,
+        .attempt = message.batch.attempt,
+        .seq = message.batch.seq,
+        .weight = (uint32_t)body_bytes + BATCH_WEIGHT_EXTRA_BYTES,
+        .digest = message.batch.digest,
+        .payload = payload,
+    };
+    if (dispatch_push(broker->dispatch, &parcel) == STATUS_OK)
+        return;
+drop:
+    if (payload != NULL)
+        broker->release(payload);
+}

@@ -1,0 +1,106 @@
+/* Requests for draws that are over: the archive answers, for ever. */
+#include "broker/requests.h"
+#include "proto/wire/check.h"
+
+static void answer_result(struct broker *broker, const struct request *request,
+                          const struct archived_draw *archived, uint32_t from)
+{
+    const struct archive *archive = broker->archive;
+    struct archived_agency agency;
+    enum status status =
+        archive->agency(archive->owner, request->message->draw, request->agency, &agency);
+    if (status != STATUS_OK) {
+        requests_refuse(broker, request, REFUSAL_EXCLUDED, 0);
+        return;
+    }
+    struct message message = {
+        .kind = MESSAGE_RESULT,
+        .result = {.agency = request->agency,
+                   .number = archived->number,
+                   .root = archived->root,
+                   .seed = {archived->seed.bytes, archived->is_given ? 0 : DIGEST_BYTES},
+                   .from = from,
+                   .upto = from,
+                   .total = agency.winners},
+    };
+    uint8_t *page = outbox_reserve(broker->outbox, PAGE_BYTES_MAX);
+    size_t bytes = 0;
+    CHECK(page != NULL);
+    if (from < agency.winners)
+        status = archive->page(archive->owner, request->message->draw, request->agency, from, page,
+                               PAGE_BYTES_MAX, &bytes, &message.result.upto);
+    outbox_trim(broker->outbox, page, bytes);
+    if (status != STATUS_OK) {
+        broker_fail(broker, status, "cannot read winners of draw %u from the journal: %s",
+                    request->message->draw, status_text(status));
+        return;
+    }
+    struct slice body = {page, bytes};
+    requests_answer(broker, request, &message, &body);
+}
+
+/* HELLO to a published draw: the attempt and plan that the winners' rows belong to. */
+static void admit_to_published(struct broker *broker, const struct request *request,
+                               const struct archived_draw *archived)
+{
+    static const uint8_t no_ranges[] = {0x90};
+    struct archived_agency agency;
+    struct message message = {.kind = MESSAGE_ADMITTED};
+    struct slice seed = {archived->seed.bytes, DIGEST_BYTES};
+
+    if (broker->archive->agency(broker->archive->owner, request->message->draw, request->agency,
+                                &agency) != STATUS_OK) {
+        requests_refuse(broker, request, REFUSAL_LATE, 0);
+        return;
+    }
+    message.admitted = (struct message_admitted){
+        .agency = request->agency,
+        .attempt = agency.attempt,
+        .plan = agency.plan,
+        .upto = UINT32_MAX,
+        .durable = {no_ranges, sizeof no_ranges},
+        .window_bytes = agency.plan.bytes_max + BATCH_WEIGHT_EXTRA_BYTES,
+        .frame_bytes_max = FRAME_BYTES_MAX,
+        .batch_bytes_max = BATCH_BYTES_MAX,
+        .batches_max = BATCHES_MAX,
+        .phase = PHASE_PUBLISHED,
+        .is_finished = true,
+    };
+    if (!archived->is_given)
+        hasher_sum(broker->hasher, &seed, 1, &message.admitted.commitment);
+    requests_answer(broker, request, &message, NULL);
+}
+
+static void answer_published(struct broker *broker, const struct request *request,
+                             const struct archived_draw *archived)
+{
+    const struct message *message = request->message;
+    struct message ok = {.kind = MESSAGE_OK, .ok = {.agency = request->agency}};
+
+    if (message->kind == MESSAGE_HELLO)
+        admit_to_published(broker, request, archived);
+    else if (message->kind == MESSAGE_BYE)
+        requests_answer(broker, request, &ok, NULL);
+    else if (message->kind == MESSAGE_DIGESTS)
+        requests_refuse(broker, request, REFUSAL_LATE, 0);
+    else
+        answer_result(broker, request, archived,
+                      message->kind == MESSAGE_WINNERS ? message->winners.from : 0);
+}
+
+void past_answer(struct broker *broker, const struct request *request)
+{
+    uint32_t draw = request->message->draw;
+    struct archived_draw archived;
+    enum status status = broker->archive->draw(broker->archive->owner, draw, &archived);
+
+    if (status == STATUS_NOT_FOUND)
+        requests_refuse(broker, request, REFUSAL_UNKNOWN, 0);
+    else if (status != STATUS_OK)
+        broker_fail(broker, status, "cannot read draw %u from the journal: %s", draw,
+                    status_text(status));
+    else if (archived.phase == PHASE_VOID)
+        requests_refuse(broker, request, REFUSAL_VOID, 0);
+    else
+        answer_published(broker, request, &archived);
+}

@@ -1,0 +1,407 @@
+/* What happens in time: leases and graces, the dispatch of batches, and the draw's way from open to
+ * over. */
+#include <inttypes.h>
+
+#include "broker/state.h"
+#include "proto/wire/check.h"
+
+enum {
+    CONTROL_BYTES = 512,       /* a header without ranges: WELCOME, PING, SEAL, FORWARD, … */
+    DISPATCHED_PER_TURN = 256, /* batches sent on before sockets are read again */
+};
+
+/* -- stores -- */
+
+static void note_store(struct broker *broker, uint32_t slot, int result, const char *what)
+{
+    const struct store *store = stores_at(broker->stores, slot);
+    broker_note(broker, "registro", result, "store: %02x%02x%02x%02x | reason: %s | stores: %u",
+                store->id.bytes[0], store->id.bytes[1], store->id.bytes[2], store->id.bytes[3],
+                what, stores_registered_count(broker->stores));
+}
+
+static void watch_stores(struct broker *broker, int64_t now_ms)
+{
+    uint32_t slot = 0;
+    while (records_has_room(broker->records, 1, 0)) {
+        switch (stores_next_change(broker->stores, now_ms, &slot)) {
+        case STORE_UNCHANGED:
+            return;
+        case STORE_FELL_SILENT:
+            workers_close(broker, slot);
+            note_store(broker, slot, NOTE_FAIL, "silent for a lease");
+            break;
+        case STORE_WAS_GIVEN_UP:
+            ledger_drop_store(broker->ledger, slot);
+            note_store(broker, slot, NOTE_FAIL,
+                       "given up after its grace; its batches are asked of the agencies again");
+            break;
+        case STORE_HALF_FORGOTTEN:
+            ledger_forget_inventory(broker->ledger, slot);
+            note_store(broker, slot, NOTE_FAIL, "inventory stopped half-way");
+            break;
+        }
+    }
+}
+
+/* A quarter of a lease between PINGs leaves a store three chances to hear one. */
+static int64_t ping_stores(struct broker *broker, int64_t now_ms)
+{
+    int64_t interval_ms = broker->options.lease_ms / 4;
+    int64_t due_at = INT64_MAX;
+    for (uint32_t slot = 0; slot < stores_count(broker->stores); slot++) {
+        struct store *store = stores_at(broker->stores, slot);
+        if (store->state != STORE_REGISTERED)
+            continue;
+        if (now_ms - store->pinged_at >= interval_ms &&
+            outbox_has_room(broker->outbox, 1, CONTROL_BYTES)) {
+            struct message ping = {.kind = MESSAGE_PING};
+            broker_send_worker(broker, store->peer, &ping, NULL);
+            store->pinged_at = now_ms;
+        }
+        if (store->pinged_at + interval_ms < due_at)
+            due_at = store->pinged_at + interval_ms;
+    }
+    return due_at;
+}
+
+/* returns true when batches are left that could go at once. */
+static bool dispatch_batches(struct broker *broker, int64_t now_ms)
+{
+    struct parcel parcel;
+    uint32_t slot = 0;
+    for (uint32_t i = 0; i < DISPATCHED_PER_TURN; i++) {
+        if (!outbox_has_room(broker->outbox, 1, CONTROL_BYTES))
+            return true;
+        if (!dispatch_next(broker->dispatch, now_ms, &slot, &parcel))
+            return false;
+        struct message message = {
+            .kind = MESSAGE_FORWARD,
+            .draw = broker->draw,
+            .epoch = broker->epoch,
+            .forward = {.is_declared = ledger_is_declared(broker->ledger, parcel.agency)},
+        };
+        outbox_forward(broker->outbox, stores_at(broker->stores, slot)->peer, &message,
+                       parcel.payload);
+    }
+    return true;
+}
+
+/* -- barrier -- */
+
+static void decide_timeout(struct broker *broker, int64_t wall_ms)
+{
+    uint32_t members[AGENCIES_MAX];
+    enum timeout_action action = TIMEOUT_VOID;
+    if (broker->state != DRAW_OPEN || broker->is_decided ||
+        !barrier_is_overdue(broker->barrier, wall_ms, &action))
+        return;
+    uint32_t count = (uint32_t)barrier_finished(broker->barrier, members, AGENCIES_MAX);
+    struct record record = {
+        .kind = RECORD_DECISION,
+        .draw = broker->draw,
+        .decision = {.action = action, .members = members, .members_count = count},
+    };
+    records_add(broker->records, &record);
+    barrier_decide(broker->barrier, action, members, count);
+    broker->is_decided = true;
+    broker_note(broker, "sorteo", action == TIMEOUT_DRAW ? NOTE_IN_PROGRESS : NOTE_FAIL,
+                "draw: %u | barrier: timeout | decision: %s | finished: %u", broker->draw,
+                action == TIMEOUT_DRAW ? "draw with those that finished" : "void", count);
+    if (action == TIMEOUT_VOID)
+        phases_break(broker);
+}
+
+/* True when every batch that a member of the barrier declared is durable in a store that is alive.
+ */
+static bool declarations_hold(struct broker *broker)
+{
+    for (uint32_t i = 0; i < roll_count(broker->roll); i++) {
+        const struct member *member = roll_at(broker->roll, i);
+        if (!member->has_declaration || barrier_excludes(broker->barrier, member->id))
+            continue;
+        if (ledger_verify(broker->ledger, broker->hasher, i, &member->declaration) !=
+            LEDGER_VERIFIED)
+            return false;
+    }
+    return true;
+}
+
+static void seal(struct broker *broker)
+{
+    if (broker->state != DRAW_OPEN || barrier_outcome(broker->barrier) != BARRIER_RELEASED ||
+        !declarations_hold(broker))
+        return;
+    enum status status = broker_build_manifest(broker);
+    if (status == STATUS_OK)
+        status = results_create(broker->manifest, broker->epoch.number, &broker->results);
+    if (status != STATUS_OK) {
+        broker_fail(broker, status, "cannot seal draw %u: %s", broker->draw, status_text(status));
+        return;
+    }
+    struct record record = {
+        .kind = RECORD_SEALED,
+        .draw = broker->draw,
+        .sealed = {.root = *manifest_root(broker->manifest),
+                   .number = manifest_number(broker->manifest)},
+    };
+    records_add(broker->records, &record);
+    broker_advance(broker, DRAW_SEAL);
+    dispatch_drop_all(broker->dispatch);
+    broker_note(broker, "sellado", NOTE_SUCCESS,
+                "draw: %u | agencies: %zu | batches: %u | bets: %" PRIu64, broker->draw,
+                manifest_agencies_count(broker->manifest), manifest_batches(broker->manifest),
+                manifest_bets(broker->manifest));
+}
+
+/* -- seal and count -- */
+
+/* Sends each registered store what it has not been sent of the manifest. returns true: more could
+ * go at once. */
+static bool send_seals(struct broker *broker)
+{
+    if (broker->manifest == NULL || broker->state != DRAW_SEALED)
+        return false;
+    struct slice packed = manifest_packed(broker->manifest);
+    uint32_t parts = (uint32_t)((packed.bytes + CHUNK_BYTES_MAX - 1) / CHUNK_BYTES_MAX);
+    for (uint32_t slot = 0; slot < stores_count(broker->stores); slot++) {
+        const struct store *store = stores_at(broker->stores, slot);
+        while (store->state == STORE_REGISTERED && broker->seal_parts_sent[slot] < parts) {
+            uint32_t part = broker->seal_parts_sent[slot];
+            size_t at = (size_t)part * CHUNK_BYTES_MAX;
+            size_t left = packed.bytes - at;
+            struct slice body = {packed.data + at, left < CHUNK_BYTES_MAX ? left : CHUNK_BYTES_MAX};
+            struct message message = {
+                .kind = MESSAGE_SEAL,
+                .draw = broker->draw,
+                .part = {.part = part,
+                         .parts = parts,
+                         .manifest_bytes = packed.bytes,
+                         .root = *manifest_root(broker->manifest)},
+            };
+            if (!outbox_has_room(broker->outbox, 1, CONTROL_BYTES))
+                return true;
+            broker_send_worker(broker, store->peer, &message, &body);
+            broker->seal_parts_sent[slot]++;
+        }
+    }
+    return false;
+}
+
+static const struct seqset *store_holds(void *owner, uint32_t store, uint32_t agency)
+{
+    struct broker *broker = owner;
+    const struct member *member = roll_find(broker->roll, agency);
+    CHECK(member != NULL); /* the manifest is made of members */
+    return ledger_store_holds(broker->ledger, store, roll_index(broker->roll, member));
+}
+
+static void ask_stores(struct broker *broker)
+{
+    for (uint32_t slot = 0; slot < stores_count(broker->stores); slot++) {
+        const struct store *store = stores_at(broker->stores, slot);
+        struct message message = {.kind = MESSAGE_COUNT, .draw = broker->draw};
+        struct slice body = {0};
+        if (store->state != STORE_REGISTERED || !store->has_sealed ||
+            results_live_question(broker->results, slot) != 0)
+            continue;
+        if (!outbox_has_room(broker->outbox, 1, CHUNK_BYTES_MAX + CONTROL_BYTES))
+            return;
+        uint8_t *buffer = outbox_reserve(broker->outbox, CHUNK_BYTES_MAX);
+        enum status status = results_ask(broker->results, slot, store_holds, broker, buffer,
+                                         CHUNK_BYTES_MAX, &message.count, &body.bytes);
+        outbox_trim(broker->outbox, buffer, status == STATUS_OK ? body.bytes : 0);
+        if (status == STATUS_END)
+            continue;
+        if (status != STATUS_OK) {
+            broker_fail(broker, status, "cannot count draw %u: %s", broker->draw,
+                        status_text(status));
+            return;
+        }
+        body.data = buffer;
+        broker_send_worker(broker, store->peer, &message, &body);
+    }
+}
+
+static void count(struct broker *broker)
+{
+    if (broker->state != DRAW_SEALED || broker->results == NULL)
+        return;
+    ask_stores(broker);
+    if (!results_are_complete(broker->results))
+        return;
+    struct record record = {.kind = RECORD_PUBLISHED, .draw = broker->draw};
+    records_add(broker->records, &record);
+    broker_advance(broker, DRAW_COUNTED);
+}
+
+/* -- void -- */
+
+void phases_break(struct broker *broker)
+{
+    struct record record = {.kind = RECORD_VOID, .draw = broker->draw};
+    struct message message = {.kind = MESSAGE_SEAL_VOID, .draw = broker->draw};
+
+    records_add(broker->records, &record);
+    broker_advance(broker, DRAW_BREAK);
+    dispatch_drop_all(broker->dispatch);
+    for (uint32_t slot = 0; slot < stores_count(broker->stores); slot++) {
+        struct store *store = stores_at(broker->stores, slot);
+        store->has_sealed = false;
+        if (store->state == STORE_REGISTERED)
+            broker_send_worker(broker, store->peer, &message, NULL);
+    }
+}
+
+/* A void is told once every registered store has recorded it, at least one where any is known. */
+static void finish_void(struct broker *broker)
+{
+    bool is_kept = stores_count(broker->stores) == 0;
+    if (broker->state != DRAW_VOIDING)
+        return;
+    for (uint32_t slot = 0; slot < stores_count(broker->stores); slot++) {
+        const struct store *store = stores_at(broker->stores, slot);
+        if (store->state != STORE_REGISTERED)
+            continue;
+        if (!store->has_sealed)
+            return;
+        is_kept = true;
+    }
+    if (!is_kept)
+        return;
+    broker_advance(broker, DRAW_VOID_KEPT);
+    broker_note(broker, "sorteo", NOTE_FAIL, "draw: %u | phase: VOID", broker->draw);
+}
+
+/* -- over -- */
+
+static void forget_old_draw(struct broker *broker)
+{
+    struct message message = {.kind = MESSAGE_FORGET};
+    if (broker->draw <= DRAWS_KEPT)
+        return;
+    message.draw = broker->draw - DRAWS_KEPT;
+    for (uint32_t slot = 0; slot < stores_count(broker->stores); slot++)
+        if (stores_at(broker->stores, slot)->state == STORE_REGISTERED)
+            broker_send_worker(broker, stores_at(broker->stores, slot)->peer, &message, NULL);
+}
+
+static bool everybody_left(const struct broker *broker)
+{
+    for (uint32_t i = 0; i < roll_count(broker->roll); i++) {
+        const struct member *member = roll_at(broker->roll, i);
+        if (member->attempt != 0 && !member->said_bye)
+            return false;
+    }
+    return roll_count(broker->roll) > 0;
+}
+
+/* After a draw: the next one, or the end once everybody has what he came for. */
+static void go_on(struct broker *broker, int64_t now_ms)
+{
+    if (!draw_is_over(broker->state))
+        return;
+    if (broker->draw < broker_last_draw(broker)) {
+        struct terms terms = broker->options.terms;
+        terms.number.draw = broker->draw + 1;
+        enum status status = broker_open_draw(broker, &terms, false);
+        if (status != STATUS_OK)
+            broker_fail(broker, status, "cannot open draw %u: %s", terms.number.draw,
+                        status_text(status));
+        forget_old_draw(broker);
+        return;
+    }
+    if (broker->linger_until == INT64_MAX)
+        broker->linger_until = now_ms + broker->options.linger_ms;
+    if (everybody_left(broker) || now_ms >= broker->linger_until)
+        broker_fail(broker, STATUS_END, "the last draw is over");
+}
+
+static void publish(struct broker *broker)
+{
+    for (size_t i = 0; i < manifest_agencies_count(broker->manifest); i++) {
+        uint32_t agency = manifest_agency(broker->manifest, i)->agency;
+        struct archived_agency archived;
+        struct message message = {.kind = MESSAGE_RESULT, .draw = broker->draw};
+        struct slice body = {0};
+        /* PUB is the fast path only: an agency without its page here asks for it. */
+        if (!outbox_has_room(broker->outbox, 1, PAGE_BYTES_MAX + CONTROL_BYTES) ||
+            broker->archive->agency(broker->archive->owner, broker->draw, agency, &archived) !=
+                STATUS_OK)
+            continue;
+        message.result = (struct message_result){
+            .agency = agency,
+            .number = manifest_number(broker->manifest),
+            .root = *manifest_root(broker->manifest),
+            .seed = {broker->terms.number.seed.bytes,
+                     broker->terms.number.is_given ? 0 : DIGEST_BYTES},
+            .total = archived.winners,
+        };
+        uint8_t *page = outbox_reserve(broker->outbox, PAGE_BYTES_MAX);
+        enum status status = STATUS_OK;
+        if (archived.winners > 0)
+            status = broker->archive->page(broker->archive->owner, broker->draw, agency, 0, page,
+                                           PAGE_BYTES_MAX, &body.bytes, &message.result.upto);
+        outbox_trim(broker->outbox, page, body.bytes);
+        body.data = page;
+        if (status == STATUS_OK)
+            outbox_send(broker->outbox, PORT_WINNERS, 0, &message, &body);
+    }
+}
+
+void broker_committed(struct broker *broker, int64_t now_ms, int64_t wall_ms)
+{
+    (void)wall_ms;
+    if (broker->verdict != STATUS_OK || broker->state != DRAW_PUBLISHING)
+        return;
+    broker_advance(broker, DRAW_DURABLE);
+    publish(broker);
+    broker_note(broker, "sorteo", NOTE_SUCCESS,
+                "draw: %u | number: %u | agencies: %zu | bets: %" PRIu64 " | winners: %" PRIu64,
+                broker->draw, manifest_number(broker->manifest),
+                manifest_agencies_count(broker->manifest), manifest_bets(broker->manifest),
+                results_winners(broker->results));
+    go_on(broker, now_ms);
+}
+
+int64_t broker_tick(struct broker *broker, int64_t now_ms, int64_t wall_ms)
+{
+    int64_t slept_ms = now_ms - broker->ticked_at;
+    bool has_more = false;
+
+    if (broker->verdict != STATUS_OK || broker->draw == 0)
+        return now_ms + broker->options.lease_ms / 4;
+    /* We were paused: nobody else may pay for it. */
+    if (slept_ms > broker->options.lease_ms / 2) {
+        stores_shift(broker->stores, slept_ms);
+        dispatch_shift(broker->dispatch, slept_ms);
+    }
+    broker->ticked_at = now_ms;
+    watch_stores(broker, now_ms);
+    int64_t due_at = ping_stores(broker, now_ms);
+    if (stores_due_at(broker->stores) < due_at)
+        due_at = stores_due_at(broker->stores);
+    int64_t flight_at = dispatch_expire(broker->dispatch, now_ms, broker->options.store_grace_ms);
+    if (flight_at < due_at)
+        due_at = flight_at;
+    if (records_has_room(broker->records, 4, AGENCIES_MAX * sizeof(uint32_t))) {
+        decide_timeout(broker, wall_ms);
+        seal(broker);
+        count(broker);
+        finish_void(broker);
+    }
+    has_more = send_seals(broker);
+    has_more = dispatch_batches(broker, now_ms) || has_more;
+    if (broker->verdict == STATUS_OK)
+        go_on(broker, now_ms);
+    if (has_more)
+        return now_ms;
+    int64_t timeout_at = barrier_due_at(broker->barrier);
+    if (timeout_at != INT64_MAX && broker->state == DRAW_OPEN && !broker->is_decided &&
+        now_ms + (timeout_at - wall_ms) < due_at)
+        due_at = now_ms + (timeout_at - wall_ms);
+    if (broker->linger_until < due_at)
+        due_at = broker->linger_until;
+    int64_t heartbeat_at = now_ms + broker->options.lease_ms / 4;
+    return due_at < heartbeat_at ? due_at : heartbeat_at;
+}

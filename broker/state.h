@@ -1,0 +1,107 @@
+/* The inside of the broker's core, shared by the files that make it up and by nobody else:
+ * broker.c (life, restoring, verdict), requests.c (agencies on rendezvous), intake.c (batches and
+ * marks), workers.c (stores on dispatch), phases.c (timed work: barrier, seal, count, publish,
+ * void). */
+#ifndef SORTEO_BROKER_STATE_H
+#define SORTEO_BROKER_STATE_H
+
+#include "broker/barrier.h"
+#include "broker/broker.h"
+#include "broker/dispatch.h"
+#include "broker/draw.h"
+#include "broker/ledger.h"
+#include "broker/results.h"
+#include "broker/roll.h"
+#include "broker/stores.h"
+
+enum { EVENTS_MAX = 64 }; /* log lines kept for one turn; the oldest goes first */
+
+struct broker {
+    struct broker_options options;
+    uint32_t roster[AGENCIES_MAX]; /* what options.terms.roster pointed to */
+    struct outbox *outbox; /* borrowed, like the next two: they outlive us (broker_create) */
+    struct records *records;
+    const struct archive *archive;
+    payload_release *release;
+    struct hasher *hasher; /* owned, like all that follows */
+    struct epoch epoch;    /* number 0 while it recovers */
+    struct stores *stores;
+    struct dispatch *dispatch;
+
+    /* The draw that runs, or the last one. draw 0: none has opened yet. */
+    uint32_t draw;
+    enum draw_state state;
+    struct terms terms; /* what it opened with; roster points to ours */
+    struct digest commitment;
+    struct roll *roll;
+    struct barrier *barrier;
+    struct ledger *ledger;
+    struct manifest *manifest; /* from the seal on */
+    struct results *results;   /* likewise */
+    uint32_t seqs_heard; /* sum over agencies of one more than the highest seq that was heard */
+    uint32_t seqs_upto[AGENCIES_MAX];
+    uint32_t seal_parts_sent[STORES_MAX];
+    bool is_decided; /* the barrier's timeout was decided, or void */
+
+    int64_t ticked_at;
+    int64_t linger_until; /* INT64_MAX: draws are left */
+    bool is_started;
+    enum status verdict;
+    char problem[2 * TEXT_BYTES_MAX];
+    struct broker_event events[EVENTS_MAX];
+    uint32_t events_first;
+    uint32_t events_count;
+};
+
+/* -- broker.c -- */
+
+/* Queues a log line. in: result: enum log_result's values 0 success, 1 fail, 2 in progress. */
+void broker_note(struct broker *broker, const char *action, int result, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+enum { NOTE_SUCCESS = 0, NOTE_FAIL = 1, NOTE_IN_PROGRESS = 2 };
+
+/* The broker cannot go on; the first reason stays. */
+void broker_fail(struct broker *broker, enum status verdict, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* A final refusal of an agency's attempt; the first stays, and none comes after a declaration. */
+void broker_set_verdict(struct broker *broker, struct member *member, enum refusal reason,
+                        uint32_t seq, uint32_t row, enum fault fault);
+
+/* A message to a store, with the epoch. in: body may be NULL. */
+void broker_send_worker(struct broker *broker, uint64_t peer, struct message *message,
+                        const struct slice *body);
+
+/* Goes to the next state, noting it. */
+void broker_advance(struct broker *broker, enum draw_event event);
+
+/* Opens `draw`: fresh roll, barrier, ledger. in: terms with its seed; records OPENED unless
+ * restoring. */
+enum status broker_open_draw(struct broker *broker, const struct terms *terms, bool is_restored);
+
+/* An attempt of an agency is in force (journaled, or restored). */
+void broker_begin_attempt(struct broker *broker, struct member *member, uint32_t attempt,
+                          const struct plan *plan, int64_t wall_ms);
+
+/* A member's declaration is journaled (or restored). */
+enum status broker_finish_member(struct broker *broker, struct member *member,
+                                 const struct manifest_entry *entry);
+
+/* The manifest of the members that the barrier names, from declared digests. errors: NO_MEMORY,
+ * LIMIT. */
+enum status broker_build_manifest(struct broker *broker);
+
+/* The last draw that these options run; UINT32_MAX: for ever. */
+uint32_t broker_last_draw(const struct broker *broker);
+
+/* -- workers.c -- */
+
+/* A store's registration is over: its flights and its live question die. */
+void workers_close(struct broker *broker, uint32_t store);
+
+/* -- phases.c -- */
+
+/* The draw is void from now on: records it, tells the stores. */
+void phases_break(struct broker *broker);
+
+#endif

@@ -1,0 +1,396 @@
+/* Messages of stores on dispatch: registration with inventory, what became of batches, seals and
+ * counts. */
+#include <inttypes.h>
+
+#include "broker/state.h"
+
+/* One message of a store that registers or is registered. */
+struct report {
+    uint32_t slot;
+    const struct message *message;
+    struct slice body;
+    int64_t now_ms;
+};
+
+/* The member that a report about a batch is for: of the draw that runs and the attempt in force. */
+static struct member *find_member(struct broker *broker, uint32_t draw, uint32_t agency,
+                                  uint32_t attempt)
+{
+    struct member *member = draw == broker->draw ? roll_find(broker->roll, agency) : NULL;
+    return member != NULL && member->attempt == attempt ? member : NULL;
+}
+
+/* -- registration -- */
+
+void workers_close(struct broker *broker, uint32_t store)
+{
+    dispatch_close_store(broker->dispatch, store);
+    broker->seal_parts_sent[store] = 0;
+    stores_at(broker->stores, store)->has_sealed = false;
+    uint32_t question = broker->results == NULL ? 0 : results_kill(broker->results, store);
+    if (question == 0)
+        return;
+    struct record record = {.kind = RECORD_DROPPED,
+                            .draw = broker->draw,
+                            .dropped_question = question};
+    records_add(broker->records, &record);
+}
+
+static void dismiss(struct broker *broker, uint64_t peer, enum dismissal reason)
+{
+    struct message message = {.kind = MESSAGE_DISMISSED, .dismissed = {.reason = reason}};
+    broker_send_worker(broker, peer, &message, NULL);
+}
+
+static void ask_who(struct broker *broker, uint64_t peer)
+{
+    struct message message = {.kind = MESSAGE_WHO};
+    broker_send_worker(broker, peer, &message, NULL);
+}
+
+static void on_register(struct broker *broker, uint64_t peer, const struct message *message,
+                        int64_t now_ms)
+{
+    const struct message_register *registration = &message->registration;
+    enum epoch_order order = epoch_compare(&broker->epoch, &registration->epoch);
+    uint32_t slot = 0;
+    bool is_new = false;
+
+    if (order == EPOCH_NEWER || order == EPOCH_RIVAL) {
+        broker_fail(broker, STATUS_CONFIG,
+                    "a store has served a broker of epoch %" PRIu64 ", this one has %" PRIu64
+                    ": a newer broker runs, or this journal is older than the stores",
+                    registration->epoch.number, broker->epoch.number);
+        return;
+    }
+    enum status status =
+        stores_register(broker->stores, peer, registration, now_ms, &slot, &is_new);
+    if (status != STATUS_OK) {
+        dismiss(broker, peer, status == STATUS_STALE ? DISMISSAL_OPENING : DISMISSAL_STORES);
+        broker_note(broker, "registro", NOTE_FAIL, "reason: %s",
+                    dismissal_text(status == STATUS_STALE ? DISMISSAL_OPENING : DISMISSAL_STORES));
+        return;
+    }
+    if (is_new) {
+        struct record record = {.kind = RECORD_STORE, .store = registration->store};
+        records_add(broker->records, &record);
+    }
+    workers_close(broker, slot);
+    ledger_begin_inventory(broker->ledger, slot);
+}
+
+/* True when a draw that stands in an inventory is one that the journal knows to be over. */
+static bool is_known_over(struct broker *broker, uint32_t draw)
+{
+    struct archived_draw archived;
+    if (draw == broker->draw)
+        return draw_is_over(broker->state);
+    return draw < broker->draw &&
+           broker->archive->draw(broker->archive->owner, draw, &archived) == STATUS_OK;
+}
+
+static void fail_unknown(struct broker *broker, uint32_t draw, const char *what)
+{
+    broker_fail(broker, STATUS_CONFIG,
+                "a store holds %s of draw %u that the journal does not know: the journal is lost "
+                "or "
+                "older than the stores, or it is not theirs",
+                what, draw);
+}
+
+static void take_batch(struct broker *broker, const struct report *report,
+                       const struct item_inventory *item)
+{
+    struct member *member;
+    if (item->draw != broker->draw) {
+        if (!is_known_over(broker, item->draw))
+            fail_unknown(broker, item->draw, "batches");
+        return;
+    }
+    if (draw_is_over(broker->state))
+        return;
+    member = roll_find(broker->roll, item->agency);
+    if (member == NULL || item->attempt > member->attempt) {
+        if (broker->state == DRAW_OPEN)
+            fail_unknown(broker, item->draw, "an attempt");
+        return;
+    }
+    if (item->attempt < member->attempt)
+        return;
+    enum status status = ledger_add_inventory(broker->ledger, report->slot,
+                                              roll_index(broker->roll, member), &item->batch);
+    if (status == STATUS_CONFLICT)
+        broker_set_verdict(broker, member, REFUSAL_CONFLICT, item->batch.seq, 0, FAULT_NONE);
+    else if (status != STATUS_OK && status != STATUS_STALE)
+        broker_fail(broker, status, "cannot take an inventory: %s", status_text(status));
+}
+
+static void take_seal(struct broker *broker, const struct item_inventory *item)
+{
+    struct archived_draw archived;
+    bool is_void = item->kind == INVENTORY_VOID;
+
+    if (item->draw == broker->draw && !draw_is_over(broker->state)) {
+        bool agrees = is_void ? broker->state == DRAW_VOIDING
+                              : broker->manifest != NULL && broker->state != DRAW_VOIDING &&
+                                    digest_is_equal(&item->root, manifest_root(broker->manifest));
+        if (!agrees)
+            fail_unknown(broker, item->draw, is_void ? "a void" : "a seal");
+        return;
+    }
+    if (item->draw > broker->draw ||
+        broker->archive->draw(broker->archive->owner, item->draw, &archived) != STATUS_OK) {
+        fail_unknown(broker, item->draw, is_void ? "a void" : "a seal");
+        return;
+    }
+    if ((archived.phase == PHASE_VOID) != is_void ||
+        (!is_void && !digest_is_equal(&item->root, &archived.root)))
+        fail_unknown(broker, item->draw, is_void ? "a void" : "another seal");
+}
+
+/* The end of an inventory: the store takes part from now on. */
+static void welcome(struct broker *broker, const struct report *report)
+{
+    struct store *store = stores_at(broker->stores, report->slot);
+    struct message message = {
+        .kind = MESSAGE_WELCOME,
+        .welcome = {.lease_ms = (uint32_t)broker->options.lease_ms,
+                    .frame_bytes_max = FRAME_BYTES_MAX},
+    };
+    ledger_end_inventory(broker->ledger, report->slot);
+    if (dispatch_open_store(broker->dispatch, report->slot) != STATUS_OK) {
+        broker_fail(broker, STATUS_NO_MEMORY, "cannot register a store: %s",
+                    status_text(STATUS_NO_MEMORY));
+        return;
+    }
+    stores_welcome(broker->stores, report->slot, report->now_ms);
+    broker_send_worker(broker, store->peer, &message, NULL);
+    broker_note(broker, "registro", NOTE_SUCCESS,
+                "store: %02x%02x%02x%02x | opening: %" PRIu64 " | free_mib: %" PRIu64
+                " | stores: %u",
+                store->id.bytes[0], store->id.bytes[1], store->id.bytes[2], store->id.bytes[3],
+                store->opening.number, store->free_bytes >> 20,
+                stores_registered_count(broker->stores));
+    if (broker->state == DRAW_VOIDING || broker->state == DRAW_VOID) {
+        struct message seal = {.kind = MESSAGE_SEAL_VOID, .draw = broker->draw};
+        broker_send_worker(broker, store->peer, &seal, NULL);
+    }
+}
+
+static void on_inventory(struct broker *broker, const struct report *report)
+{
+    const struct message_inventory *inventory = &report->message->inventory;
+    struct store *store = stores_at(broker->stores, report->slot);
+    struct item_inventory item;
+    struct message ping = {.kind = MESSAGE_PING};
+    uint32_t items = 0;
+    size_t at = 0;
+    enum status status = STATUS_END;
+
+    if (store->state != STORE_REGISTERING)
+        return;
+    while (inventory->chunk == store->chunks &&
+           (status = item_next_inventory(report->body, &at, &item)) == STATUS_OK) {
+        items++;
+        if (item.kind == INVENTORY_BATCH)
+            take_batch(broker, report, &item);
+        else if (item.kind != INVENTORY_FORGOT)
+            take_seal(broker, &item);
+    }
+    if (inventory->chunk != store->chunks || status != STATUS_END || items != inventory->items) {
+        dismiss(broker, store->peer, DISMISSAL_INVENTORY);
+        return;
+    }
+    store->chunks++;
+    broker_send_worker(broker, store->peer, &ping, NULL);
+    store->pinged_at = report->now_ms;
+    if (inventory->is_last && broker->verdict == STATUS_OK)
+        welcome(broker, report);
+}
+
+/* -- what became of batches -- */
+
+static void on_stored(struct broker *broker, const struct report *report)
+{
+    const struct message_stored *stored = &report->message->stored;
+    struct member *member =
+        find_member(broker, report->message->draw, stored->agency, stored->attempt);
+    struct item_stored item;
+    size_t at = 0;
+
+    if (member == NULL || draw_is_over(broker->state))
+        return;
+    uint32_t index = roll_index(broker->roll, member);
+    while (item_next_stored(report->body, &at, &item) == STATUS_OK) {
+        dispatch_land(broker->dispatch, report->slot, index, stored->attempt, item.seq);
+        enum status status = ledger_add(broker->ledger, report->slot, index, &item);
+        if (status == STATUS_CONFLICT)
+            broker_set_verdict(broker, member, REFUSAL_CONFLICT, item.seq, 0, FAULT_NONE);
+        else if (status == STATUS_LIMIT)
+            broker_set_verdict(broker, member, REFUSAL_LIMIT, item.seq, 0, FAULT_NONE);
+        else if (status == STATUS_NO_MEMORY)
+            broker_fail(broker, status, "cannot keep the ledger: %s", status_text(status));
+    }
+}
+
+static void on_rejected(struct broker *broker, const struct report *report)
+{
+    const struct message_rejected *rejected = &report->message->rejected;
+    struct member *member =
+        find_member(broker, report->message->draw, rejected->agency, rejected->attempt);
+    if (member == NULL)
+        return;
+    dispatch_land(broker->dispatch, report->slot, roll_index(broker->roll, member),
+                  rejected->attempt, rejected->seq);
+    if (rejected->reason == REFUSAL_REJECTED || rejected->reason == REFUSAL_CONFLICT)
+        broker_set_verdict(broker, member, rejected->reason, rejected->seq, rejected->row,
+                           rejected->fault);
+}
+
+static void on_returned(struct broker *broker, const struct report *report)
+{
+    const struct message_returned *returned = &report->message->returned;
+    struct member *member =
+        find_member(broker, report->message->draw, returned->agency, returned->attempt);
+    struct range_cursor cursor;
+    struct range range;
+
+    dispatch_spend(broker->dispatch, report->slot);
+    if (member == NULL || range_open(&cursor, returned->seqs) != STATUS_OK)
+        return;
+    while (range_next(&cursor, &range) == STATUS_OK)
+        for (uint32_t i = 0; i < range.count; i++)
+            dispatch_land(broker->dispatch, report->slot, roll_index(broker->roll, member),
+                          returned->attempt, range.first + i);
+}
+
+/* -- seal and count -- */
+
+static void on_sealed(struct broker *broker, const struct report *report)
+{
+    static const struct digest zeros;
+    const struct digest *root = &report->message->sealed.root;
+    struct store *store = stores_at(broker->stores, report->slot);
+
+    if (report->message->draw != broker->draw || broker->state == DRAW_OPEN)
+        return;
+    if (broker->state == DRAW_VOIDING || broker->state == DRAW_VOID) {
+        if (digest_is_equal(root, &zeros))
+            store->has_sealed = true;
+        return;
+    }
+    if (digest_is_equal(root, manifest_root(broker->manifest)))
+        store->has_sealed = true;
+    else
+        fail_unknown(broker, broker->draw, "another seal");
+}
+
+static void drop_question(struct broker *broker, uint32_t slot)
+{
+    struct record record = {.kind = RECORD_DROPPED,
+                            .draw = broker->draw,
+                            .dropped_question = results_kill(broker->results, slot)};
+    records_add(broker->records, &record);
+    broker_note(broker, "conteo", NOTE_FAIL, "draw: %u | question: %u | reason: wrong answer",
+                broker->draw, record.dropped_question);
+}
+
+static void on_found(struct broker *broker, const struct report *report)
+{
+    const struct message_found *found = &report->message->found;
+    if (report->message->draw != broker->draw || broker->state != DRAW_SEALED)
+        return;
+    enum status status = results_found(broker->results, report->slot, found, report->body);
+    if (status == STATUS_WRONG)
+        drop_question(broker, report->slot);
+    if (status != STATUS_OK)
+        return;
+    struct record record = {
+        .kind = RECORD_FOUND,
+        .draw = broker->draw,
+        .found = {.question = found->question,
+                  .agency = found->agency,
+                  .items = found->items,
+                  .body = report->body},
+    };
+    records_add(broker->records, &record);
+}
+
+static void on_counted(struct broker *broker, const struct report *report)
+{
+    if (report->message->draw != broker->draw || broker->state != DRAW_SEALED)
+        return;
+    if (results_counted(broker->results, report->slot, &report->message->counted, report->body) ==
+        STATUS_WRONG)
+        drop_question(broker, report->slot);
+}
+
+static void on_credit(struct broker *broker, const struct report *report)
+{
+    dispatch_credit(broker->dispatch, report->slot, report->message->credit.admitted_bytes);
+}
+
+/* What a registered store says. PONG is not among them: that it spoke is noted already. */
+static const struct {
+    enum message_kind kind;
+    void (*take)(struct broker *broker, const struct report *report);
+} reports[] = {
+    {MESSAGE_CREDIT, on_credit},     {MESSAGE_STORED, on_stored}, {MESSAGE_REJECTED, on_rejected},
+    {MESSAGE_RETURNED, on_returned}, {MESSAGE_SEALED, on_sealed}, {MESSAGE_FOUND, on_found},
+    {MESSAGE_COUNTED, on_counted},
+};
+
+static void on_registered(struct broker *broker, const struct report *report)
+{
+    for (size_t i = 0; i < sizeof reports / sizeof *reports; i++)
+        if (reports[i].kind == report->message->kind)
+            reports[i].take(broker, report);
+}
+
+/* What an older broker at this address was told may arrive here after a reconnect: then the epoch
+ * is ours. */
+static void on_fenced(struct broker *broker, const struct epoch *epoch)
+{
+    enum epoch_order order = epoch_compare(&broker->epoch, epoch);
+    if (order == EPOCH_NEWER || order == EPOCH_RIVAL)
+        broker_fail(broker, STATUS_FENCED,
+                    "a store serves a broker of epoch %" PRIu64 ", this one has %" PRIu64
+                    ": another broker has taken over, this one ends",
+                    epoch->number, broker->epoch.number);
+}
+
+void broker_on_worker(struct broker *broker, uint64_t peer, struct slice header, struct slice body,
+                      int64_t now_ms)
+{
+    struct message message = {0};
+    enum status status = message_decode(header, &message);
+
+    if (broker->verdict != STATUS_OK || broker->draw == 0)
+        return;
+    if (status == STATUS_VERSION)
+        dismiss(broker, peer, DISMISSAL_VERSION);
+    if (status != STATUS_OK)
+        return;
+    if (message.kind == MESSAGE_FENCED) {
+        on_fenced(broker, &message.fenced.epoch);
+        return;
+    }
+    if (message.kind == MESSAGE_REGISTER) {
+        on_register(broker, peer, &message, now_ms);
+        return;
+    }
+    int slot = stores_find(broker->stores, peer);
+    if (slot < 0) {
+        ask_who(broker, peer);
+        return;
+    }
+    struct report report = {.slot = (uint32_t)slot,
+                            .message = &message,
+                            .body = body,
+                            .now_ms = now_ms};
+    stores_heard(broker->stores, report.slot, now_ms);
+    if (message.kind == MESSAGE_INVENTORY)
+        on_inventory(broker, &report);
+    else if (stores_at(broker->stores, report.slot)->state == STORE_REGISTERED)
+        on_registered(broker, &report);
+}

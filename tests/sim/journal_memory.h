@@ -1,0 +1,39 @@
+/* A journal in memory for tests: keeps deep copies of the records that a broker's core hands out,
+ * gives them back to the next broker, and answers as its archive. Each apply is one durable
+ * transaction. */
+#ifndef SORTEO_TESTS_SIM_JOURNAL_MEMORY_H
+#define SORTEO_TESTS_SIM_JOURNAL_MEMORY_H
+
+#include "broker/broker.h"
+
+struct journal_memory;
+
+struct journal_memory *journal_memory_create(void);
+void journal_memory_destroy(struct journal_memory **journal);
+
+/* A copy as `cp` would make it. */
+struct journal_memory *journal_memory_copy(const struct journal_memory *journal);
+
+/* Takes the records of a turn. errors: FENCED: `epoch` is not the journal's any more: nothing was
+ * taken. */
+enum status journal_memory_apply(struct journal_memory *journal, uint64_t epoch,
+                                 const struct records *records);
+
+/* A broker starts: pages of a draw that is not published are deleted, the epoch is raised.
+ * returns its number. */
+uint64_t journal_memory_open(struct journal_memory *journal);
+
+/* Hands everything to broker_restore. errors: what that answers. */
+enum status journal_memory_load(const struct journal_memory *journal, struct broker *broker);
+
+/* The archive's functions, owner = journal. Borrowed. */
+void journal_memory_archive(struct journal_memory *journal, struct archive *archive);
+
+/* How many records of a kind are there for a draw. */
+size_t journal_memory_count(const struct journal_memory *journal, enum record_kind kind,
+                            uint32_t draw);
+/* The last record of a kind for a draw; NULL: none. Borrowed. */
+const struct record *journal_memory_last(const struct journal_memory *journal,
+                                         enum record_kind kind, uint32_t draw);
+
+#endif

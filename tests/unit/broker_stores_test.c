@@ -1,0 +1,347 @@
+#include <criterion/criterion.h>
+
+#include "proto/wire/item.h"
+#include "tests/unit/broker_bench.h"
+
+static void begin(struct bench *bench)
+{
+    struct broker_options options;
+    bench_options(&options);
+    bench_open(bench, &options);
+}
+
+static struct message registration_of(uint8_t id, uint64_t opening)
+{
+    return (struct message){
+        .kind = MESSAGE_REGISTER,
+        .registration = {.store = {{id}}, .opening = {opening, {{id, 1}}}},
+    };
+}
+
+/* An inventory of one item in one chunk. */
+static void report_item(struct bench *bench, uint64_t peer, const struct item_inventory *item)
+{
+    uint8_t buffer[ITEM_BYTES_MAX];
+    size_t bytes = 0;
+    struct message inventory = {.kind = MESSAGE_INVENTORY,
+                                .inventory = {.is_last = true, .items = 1}};
+    cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, item), STATUS_OK);
+    bench_report(bench, peer, &inventory, (struct slice){buffer, bytes});
+}
+
+static enum status verdict(struct bench *bench)
+{
+    const char *problem;
+    return broker_verdict(bench->broker, &problem);
+}
+
+static void refuse_conflict(struct bench *bench, uint32_t agency, uint32_t seq)
+{
+    struct message answer = bench_poll(bench, agency, -1);
+    cr_assert_eq(answer.kind, MESSAGE_REFUSED, "answered %s", message_name(answer.kind));
+    cr_assert_eq(answer.refused.reason, REFUSAL_CONFLICT);
+    cr_assert_eq(answer.refused.seq, seq);
+}
+
+Test(broker_stores, a_stranger_is_asked_who_he_is_and_not_heard, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    bench_hello(&bench, 4, 0);
+    bench_stored(&bench, 77, 4, 0);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 77, MESSAGE_WHO, 0, NULL, NULL));
+    cr_assert(!bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0));
+    bench_close(&bench);
+}
+
+Test(broker_stores, a_store_is_journaled_once_and_welcomed_after_its_inventory, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    struct message registration = registration_of(1, 1);
+    bench_report(&bench, 50, &registration, (struct slice){0});
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_WELCOME, 0, NULL, NULL));
+    struct message inventory = {.kind = MESSAGE_INVENTORY, .inventory = {.chunk = 0}};
+    bench_report(&bench, 50, &inventory, (struct slice){0});
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_PING, 0, NULL, NULL));
+    inventory.inventory.chunk = 1;
+    inventory.inventory.is_last = true;
+    bench_report(&bench, 50, &inventory, (struct slice){0});
+    struct message welcome;
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_WELCOME, 0, &welcome, NULL));
+    cr_assert_eq(welcome.epoch.number, bench.epoch);
+    cr_assert_eq(welcome.welcome.lease_ms, LEASE_MS);
+    bench_store(&bench, 51, 1, 2);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_STORE, 0), 1);
+    bench_close(&bench);
+}
+
+Test(broker_stores, a_chunk_out_of_order_ends_the_registration, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    struct message registration = registration_of(1, 1);
+    bench_report(&bench, 50, &registration, (struct slice){0});
+    struct message inventory = {.kind = MESSAGE_INVENTORY, .inventory = {.chunk = 1}};
+    bench_report(&bench, 50, &inventory, (struct slice){0});
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_DISMISSED, 0, NULL, NULL));
+    bench_close(&bench);
+}
+
+Test(broker_stores, a_copied_store_is_dismissed, .timeout = 10)
+{
+    struct bench bench;
+    struct message dismissed;
+    begin(&bench);
+    bench_store(&bench, 50, 1, 5);
+    struct message registration = registration_of(1, 4);
+    bench_report(&bench, 51, &registration, (struct slice){0});
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_DISMISSED, 0, &dismissed, NULL));
+    cr_assert_eq(dismissed.dismissed.reason, DISMISSAL_OPENING);
+    registration = registration_of(1, 5);
+    registration.registration.opening.id.bytes[1] = 9;
+    bench_report(&bench, 51, &registration, (struct slice){0});
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_DISMISSED, 0, NULL, NULL));
+    bench_close(&bench);
+}
+
+Test(broker_stores, a_batch_goes_out_once_under_the_brokers_epoch, .timeout = 10)
+{
+    struct bench bench;
+    struct message forward;
+    begin(&bench);
+    bench_hello(&bench, 4, 0);
+    bench_batch(&bench, 4, 0);
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_FORWARD, 0, NULL, NULL),
+              "no store yet");
+    cr_assert(bench_ranges_have(bench_poll(&bench, 4, -1).wait.held, 0));
+    bench_store(&bench, 50, 1, 1);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_FORWARD, 0, &forward, NULL));
+    cr_assert_eq(forward.epoch.number, bench.epoch);
+    cr_assert(!forward.forward.is_declared);
+    bench_batch(&bench, 4, 0);
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_FORWARD, 0, NULL, NULL), "it is held");
+    bench_stored(&bench, 50, 4, 0);
+    bench_batch(&bench, 4, 0);
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_FORWARD, 0, NULL, NULL),
+              "it is durable");
+    bench_close(&bench);
+}
+
+Test(broker_stores, batches_of_strangers_and_other_attempts_are_dropped, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    bench_store(&bench, 50, 1, 1);
+    bench_batch(&bench, 4, 0);
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_FORWARD, 0, NULL, NULL), "no HELLO");
+    bench_hello(&bench, 4, 0);
+    bench_hello(&bench, 4, 2);
+    bench_batch(&bench, 4, 0); /* of attempt 1 */
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_FORWARD, 0, NULL, NULL));
+    bench_close(&bench);
+}
+
+Test(broker_stores, what_a_silent_store_had_in_flight_is_missing, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench_batch(&bench, 4, 0);
+    cr_assert(bench_ranges_have(bench_poll(&bench, 4, -1).wait.held, 0));
+    bench_pass(&bench, LEASE_MS + 1);
+    cr_assert(!bench_ranges_have(bench_poll(&bench, 4, -1).wait.held, 0));
+    bench_close(&bench);
+}
+
+Test(broker_stores, what_it_held_counts_until_the_grace_is_over, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench_batch(&bench, 4, 0);
+    bench_stored(&bench, 50, 4, 0);
+    bench_pass(&bench, LEASE_MS + 1);
+    cr_assert(bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0), "silent, not given up");
+    bench_pass(&bench, bench.options.store_grace_ms + 1);
+    cr_assert(!bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0));
+    bench_close(&bench);
+}
+
+Test(broker_stores, a_pause_of_the_broker_itself_costs_no_store_its_lease, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench_batch(&bench, 4, 0);
+    bench.now_ms += 3 * LEASE_MS; /* no tick in between */
+    outbox_reset(bench.outbox);
+    bench_turn(&bench);
+    cr_assert(bench_ranges_have(bench_poll(&bench, 4, -1).wait.held, 0));
+    bench_close(&bench);
+}
+
+Test(broker_stores, an_inventory_replaces_what_was_known, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench_stored(&bench, 50, 4, 0);
+    bench_stored(&bench, 50, 4, 1);
+    struct message registration = registration_of(1, 2);
+    bench_report(&bench, 51, &registration, (struct slice){0});
+    cr_assert(bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0), "not complete yet");
+    struct item_inventory item = {
+        .kind = INVENTORY_BATCH,
+        .draw = 1,
+        .agency = 4,
+        .attempt = 1,
+        .batch = {.seq = 1, .bets = 1, .digest = bench_digest(4, 1)},
+    };
+    report_item(&bench, 51, &item);
+    struct message wait = bench_poll(&bench, 4, -1);
+    cr_assert(!bench_ranges_have(wait.wait.durable, 0));
+    cr_assert(bench_ranges_have(wait.wait.durable, 1));
+    bench_close(&bench);
+}
+
+Test(broker_stores, a_conflict_between_two_stores_ends_the_attempt, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench_stored(&bench, 50, 4, 3);
+    struct message registration = registration_of(2, 1);
+    bench_report(&bench, 51, &registration, (struct slice){0});
+    struct item_inventory item = {
+        .kind = INVENTORY_BATCH,
+        .draw = 1,
+        .agency = 4,
+        .attempt = 1,
+        .batch = {.seq = 3, .bets = 1, .digest = bench_digest(4, 9)},
+    };
+    report_item(&bench, 51, &item);
+    refuse_conflict(&bench, 4, 3);
+    bench_hello(&bench, 4, 2);
+    struct message poll = {.kind = MESSAGE_POLL,
+                           .draw = 1,
+                           .poll = {.agency = 4, .incarnation = 1, .attempt = 2}};
+    cr_assert_eq(bench_ask(&bench, &poll, NULL).kind, MESSAGE_WAIT, "a new attempt is clean");
+    bench_close(&bench);
+}
+
+Test(broker_stores, a_rejected_batch_is_told_with_row_and_reason, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench_batch(&bench, 4, 2);
+    struct message rejected = {
+        .kind = MESSAGE_REJECTED,
+        .draw = 1,
+        .rejected = {.agency = 4,
+                     .attempt = 1,
+                     .seq = 2,
+                     .row = 0,
+                     .fault = FAULT_BIRTHDATE_UNREAL,
+                     .reason = REFUSAL_REJECTED},
+    };
+    bench_report(&bench, 50, &rejected, (struct slice){0});
+    struct message answer = bench_poll(&bench, 4, -1);
+    cr_assert_eq(answer.kind, MESSAGE_REFUSED);
+    cr_assert_eq(answer.refused.reason, REFUSAL_REJECTED);
+    cr_assert_eq(answer.refused.seq, 2);
+    cr_assert_eq(answer.refused.fault, FAULT_BIRTHDATE_UNREAL);
+    bench_close(&bench);
+}
+
+Test(broker_stores, returned_batches_are_missing_and_spend_the_credit, .timeout = 10)
+{
+    static const uint8_t ranges[] = {0x92, 0, 1};
+    struct bench bench;
+    begin(&bench);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench_batch(&bench, 4, 0);
+    struct message returned = {.kind = MESSAGE_RETURNED,
+                               .draw = 1,
+                               .returned = {.agency = 4,
+                                            .attempt = 1,
+                                            .seqs = {ranges, sizeof ranges}}};
+    bench_report(&bench, 50, &returned, (struct slice){0});
+    cr_assert(!bench_ranges_have(bench_poll(&bench, 4, -1).wait.held, 0));
+    bench_batch(&bench, 4, 0);
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_FORWARD, 0, NULL, NULL), "no credit");
+    struct message credit = {.kind = MESSAGE_CREDIT, .credit = {.admitted_bytes = (1 << 20) + 1}};
+    bench_report(&bench, 50, &credit, (struct slice){0});
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_FORWARD, 0, NULL, NULL));
+    bench_close(&bench);
+}
+
+Test(broker_stores, a_store_of_a_newer_broker_ends_this_one, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    struct message registration = registration_of(1, 1);
+    registration.registration.epoch = (struct epoch){bench.epoch + 1, {{1}}};
+    bench_report(&bench, 50, &registration, (struct slice){0});
+    cr_assert_eq(verdict(&bench), STATUS_CONFIG);
+    bench_close(&bench);
+}
+
+Test(broker_stores, fenced_ends_the_broker_only_for_a_newer_or_rival_epoch, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    struct message fenced = {.kind = MESSAGE_FENCED,
+                             .fenced = {.epoch = {bench.epoch, {{(uint8_t)bench.epoch, 0xb0}}}}};
+    bench_report(&bench, 50, &fenced, (struct slice){0});
+    cr_assert_eq(verdict(&bench), STATUS_OK, "its own epoch");
+    fenced.fenced.epoch.id.bytes[5] = 1;
+    bench_report(&bench, 50, &fenced, (struct slice){0});
+    cr_assert_eq(verdict(&bench), STATUS_FENCED);
+    bench_close(&bench);
+}
+
+Test(broker_stores, what_the_journal_does_not_know_ends_the_broker, .timeout = 10)
+{
+    const struct item_inventory items[] = {
+        {.kind = INVENTORY_BATCH, .draw = 1, .agency = 4, .attempt = 1, .batch = {.bets = 1}},
+        {.kind = INVENTORY_BATCH, .draw = 9, .agency = 4, .attempt = 1, .batch = {.bets = 1}},
+        {.kind = INVENTORY_SEAL, .draw = 1},
+        {.kind = INVENTORY_SEAL, .draw = 7},
+        {.kind = INVENTORY_VOID, .draw = 1},
+    };
+    for (size_t i = 0; i < sizeof items / sizeof *items; i++) {
+        struct bench bench;
+        begin(&bench);
+        struct message registration = registration_of(1, 1);
+        bench_report(&bench, 50, &registration, (struct slice){0});
+        report_item(&bench, 50, &items[i]);
+        cr_assert_eq(verdict(&bench), STATUS_CONFIG, "item %zu", i);
+        bench_close(&bench);
+    }
+}
+
+Test(broker_stores, beyond_the_draws_limit_an_agency_is_refused, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench_hello(&bench, 5, 0);
+    bench_batch(&bench, 4, BATCHES_MAX - 1);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_FORWARD, 0, NULL, NULL));
+    bench_batch(&bench, 5, 0);
+    struct message answer = bench_poll(&bench, 5, -1);
+    cr_assert_eq(answer.kind, MESSAGE_REFUSED);
+    cr_assert_eq(answer.refused.reason, REFUSAL_LIMIT);
+    cr_assert_eq(answer.refused.number, BATCHES_MAX);
+    bench_close(&bench);
+}
