@@ -15,9 +15,9 @@
  *      batches, bets, rejected, root, digests, counts]
  * `digests` is one bin with 32 bytes for each batch, `counts` an array of each batch's bets. Draw
  * and attempt are at least 1, the plan is within its limits, a count is 1 to BATCH_BETS_MAX; there
- * are at most AGENCIES_MAX agencies and BATCHES_MAX batches. `seed` is zeros when the number is given,
- * `given` is 0 when it is not. In a leaf of the root, agency and batches are u32, bets and rejected
- * u64, all big-endian. */
+ * are at most AGENCIES_MAX agencies and BATCHES_MAX batches. `seed` is zeros when the number is
+ * given, `given` is 0 when it is not. In a leaf of the root, agency and batches are u32, bets and
+ * rejected u64, all big-endian. */
 enum { MANIFEST_FORMAT = 1 };
 
 /* One agency's part, as it is written and as it is read. */
