@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-/* Monotonic time in ms, for leases and deadlines. Never goes back; does not run while the machine sleeps. */
+/* Monotonic time in ms, for leases and deadlines. Never goes back; does not run while the machine
+ * sleeps. */
 int64_t clock_now_ms(void);
 
 /* Wall-clock time in ns since 1970: an agency's incarnation. In ms: a draw's barrier timeout. */

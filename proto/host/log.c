@@ -1,6 +1,6 @@
-/* The line is built in memory and leaves in one write, so that lines of several processes on one stderr do
- * not mix. What stands behind the result comes from outside now and then: it is cut to a line's length and
- * cannot hold a line break or steer a terminal. */
+/* The line is built in memory and leaves in one write, so that lines of several processes on one
+ * stderr do not mix. What stands behind the result comes from outside now and then: it is cut to a
+ * line's length and cannot hold a line break or steer a terminal. */
 #include "proto/host/log.h"
 
 #include <errno.h>
@@ -40,8 +40,8 @@ void log_begin(const char *program, enum log_level lowest)
     lowest_level = lowest;
 }
 
-/* Takes the sting out of bytes from outside: ASCII's control characters and, in UTF-8, those of 0x80–0x9f
- * (C2 80 to C2 9F), which a terminal may obey as well. */
+/* Takes the sting out of bytes from outside: ASCII's control characters and, in UTF-8, those of
+ * 0x80–0x9f (C2 80 to C2 9F), which a terminal may obey as well. */
 static void tame(char *text, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i++) {
@@ -62,7 +62,8 @@ static size_t written(int wanted, size_t room)
     return (size_t)wanted < room ? (size_t)wanted : room - 1;
 }
 
-/* "2026-03-01T12:00:00.123Z INFO sorteo-worker 0: action: … | result: …", as the course's own logs begin. */
+/* "2026-03-01T12:00:00.123Z INFO sorteo-worker 0: action: x | result: y", as the course's own logs
+ * begin. */
 static size_t write_front(char *line, size_t room, enum log_level level, const char *action,
                           enum log_result result)
 {

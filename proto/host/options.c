@@ -1,6 +1,7 @@
-/* One table, several places that may speak for an option. Every place only names a text; the first in the
- * order of `places` that does wins, and only the winner's text is read. So a wrong variable that a flag
- * overrides hurts nobody, and one more place is one more line in `places` and in `look_up`. */
+/* One table, several places that may speak for an option. Every place only names a text; the first
+ * in the order of `places` that does wins, and only the winner's text is read. So a wrong variable
+ * that a flag overrides hurts nobody, and one more place is one more line in `places` and in
+ * `look_up`. */
 #include "proto/host/options.h"
 
 /* argp.h brings getopt's own struct option along, which nobody here needs: it gets another name. */
@@ -60,14 +61,16 @@ static void name_variable(const struct option *option, char variable[VARIABLE_BY
         *at = (char)(*at == '-' ? '_' : toupper((unsigned char)*at));
 }
 
-/* A variable that is set to nothing counts as not set: compose files and unit files leave such ones. */
+/* A variable that is set to nothing counts as not set: compose files and unit files leave such
+ * ones. */
 static const char *look_up_variable(const char *variable)
 {
     const char *text = variable == NULL ? NULL : getenv(variable);
     return text == NULL || text[0] == '\0' ? NULL : text;
 }
 
-/* What one place says for an option, NULL when it says nothing. out: the name by which to blame it. */
+/* What one place says for an option, NULL when it says nothing. out: the name by which to blame
+ * it. */
 static const char *look_up(const struct reading *reading, size_t index, enum place place,
                            char blamed[VARIABLE_BYTES_MAX])
 {
@@ -138,7 +141,8 @@ static void join_choices(const struct option *option, char joined[HELP_BYTES_MAX
     }
 }
 
-/* Reads `text` into the option's value, or ends the program with the reason why it cannot be one. */
+/* Reads `text` into the option's value, or ends the program with the reason why it cannot be
+ * one. */
 static void take(const struct program *program, const struct option *option, const char *text,
                  const char *blamed)
 {

@@ -1,7 +1,7 @@
-/* A program's options: one table makes the command line, the environment variables and --help (argp under
- * it). A flag wins over the environment, the environment over the default. Every option has the variable
- * SORTEO_<NAME> (dashes become underscores); some have one of the course besides, which it wins over. A
- * variable that is set to nothing counts as not set. */
+/* A program's options: one table makes the command line, the environment variables and --help (argp
+ * under it). A flag wins over the environment, the environment over the default. Every option has
+ * the variable SORTEO_<NAME> (dashes become underscores); some have one of the course besides,
+ * which it wins over. A variable that is set to nothing counts as not set. */
 #ifndef SORTEO_PROTO_HOST_OPTIONS_H
 #define SORTEO_PROTO_HOST_OPTIONS_H
 
@@ -45,17 +45,20 @@ struct program {
     size_t options_count;
 };
 
-/* Reads environment and command line into the options' values. --help and --version print and end the
- * program with 0; anything wrong prints what, why and what to do, in two lines, and ends it with 64.
- * out: first argument that is no option (argc when there is none); none allowed unless `arguments` says so. */
+/* Reads environment and command line into the options' values. --help and --version print and end
+ * the program with 0; anything wrong prints what, why and what to do, in two lines, and ends it
+ * with 64.
+ * out: first argument that is no option (argc when there is none); none allowed unless `arguments`
+ * says so. */
 int options_read(const struct program *program, int argc, char **argv);
 
-/* Ends the program with 64 after printing "NAME: " + message and how to get help. For rules between options. */
+/* Ends the program with 64 after printing "NAME: " + message and how to get help. For rules between
+ * options. */
 _Noreturn void options_fail(const struct program *program, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Splits HOST[:PORT], [IPV6]:PORT, `*`. out: host without brackets (host_bytes_max with its NUL), port
- * (unchanged when there is none). errors: INVALID. */
+/* Splits HOST[:PORT], [IPV6]:PORT, `*`. out: host without brackets (host_bytes_max with its NUL),
+ * port (unchanged when there is none). errors: INVALID. */
 enum status options_parse_address(const char *text, char *host, size_t host_bytes_max,
                                   uint16_t *port);
 

@@ -6,7 +6,8 @@
 
 #include "proto/wire/identity.h"
 
-/* Fills `bytes` bytes; ends the program where the kernel cannot (getrandom does not fail once started). */
+/* Fills `bytes` bytes; ends the program where the kernel cannot (getrandom does not fail once
+ * started). */
 void random_fill(void *buffer, size_t bytes);
 void random_id(struct id *id);
 

@@ -1,4 +1,5 @@
-/* An orderly end: SIGTERM and SIGINT become a descriptor in the poll set instead of an interruption. */
+/* An orderly end: SIGTERM and SIGINT become a descriptor in the poll set instead of an
+ * interruption. */
 #ifndef SORTEO_PROTO_HOST_STOP_H
 #define SORTEO_PROTO_HOST_STOP_H
 
@@ -6,15 +7,17 @@
 
 #include "proto/wire/status.h"
 
-/* First thing in main(), before any thread, socket or fork: blocks SIGINT and SIGTERM, ignores SIGPIPE.
- * out: descriptor: readable once one of them arrived (signalfd, close-on-exec). A child
- * made by fork inherits the mask and begins anew for a descriptor of its own. errors: IO. */
+/* First thing in main(), before any thread, socket or fork: blocks SIGINT and SIGTERM, ignores
+ * SIGPIPE.
+ * out: descriptor: readable once one of them arrived (signalfd, close-on-exec). A child made by
+ * fork inherits the mask and begins anew for a descriptor of its own. errors: IO. */
 enum status stop_begin(int *descriptor);
 
 /* Takes what arrived. returns the signal's number, 0 when there is none. Never waits. */
 int stop_take(int descriptor);
 
-/* Raises RLIMIT_NOFILE's soft limit as far as needed. errors: CONFIG: the hard limit is below `needed`. */
+/* Raises RLIMIT_NOFILE's soft limit as far as needed. errors: CONFIG: the hard limit is below
+ * `needed`. */
 enum status stop_raise_descriptors(uint64_t needed);
 
 #endif
