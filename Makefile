@@ -16,7 +16,7 @@ endif
 # ---- what the programs are made of; every file stands here, in the order in which data flows ----
 WIRE := check status pack bet csv batch digest seqset message schema item manifest \
     outbox
-HOST := clock random log options stop
+HOST := clock random log options stop socket
 BROKER_CORE := record draw roll stores barrier ledger flights dispatch results broker requests past intake workers phases
 BROKER_SHELL := journal_sql journal journal_record journal_load archive
 WORKER_CORE :=
@@ -25,11 +25,11 @@ AGENCY_CORE :=
 AGENCY_SHELL :=
 SORTEO :=
 SUPPORT := sim/journal_memory unit/broker_bench
-SOCKET :=
+SOCKET := socket
 UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
     clock log options stop archive barrier batch_faults csv_pieces dispatch_model \
-    dispatch draw flights journal_load journal ledger_model ledger protocol_vectors \
-    record results roll schema stores word
+    dispatch draw flights journal_load journal ledger_model ledger options_text \
+    protocol_vectors record results roll schema stores word
 PROGRAMS :=
 
 # ---- tools ----
@@ -116,7 +116,7 @@ demo: deps
 
 check: deps
 	@$(MAKE) --no-print-directory all
-	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory unit socket
 	@echo "make check: all passed"
 
 # ---- tests ----
@@ -131,9 +131,12 @@ $(BUILD)/tests/%_test: $(BUILD)/tests/%_test.o $(TEST_A)
 unit: $(UNIT_BIN)
 	@tests/unit/run $(UNIT_BIN)
 
+socket: $(SOCKET_BIN)
+	@tests/unit/run $(SOCKET_BIN)
+
 clean:
 	rm -rf build
 
 -include $(shell find build/$(FLAVOUR) -name '*.d' 2>/dev/null)
-.PHONY: all deps check-deps demo check unit clean
+.PHONY: all deps check-deps demo check unit socket clean
 .SECONDARY:

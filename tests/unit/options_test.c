@@ -80,8 +80,8 @@ struct ending {
     char err[8192];
 };
 
-/* Ends a child at once behind its own exit(): LeakSanitizer looks for the threads of Criterion's process,
- * which a fork leaves behind, and complains. */
+/* Ends a child at once behind its own exit(): LeakSanitizer looks for the threads of Criterion's
+ * process, which a fork leaves behind, and complains. */
 static void leave(int code, void *unused)
 {
     (void)unused;
