@@ -17,7 +17,7 @@ endif
 WIRE := check status pack bet csv batch digest seqset message schema item manifest \
     outbox
 HOST := clock random log options stop socket
-BROKER_CORE := record draw roll stores barrier ledger flights dispatch results broker requests past intake workers phases
+BROKER_CORE := record draw roll stores barrier ledger flights dispatch results broker requests past recovery recover intake workers phases
 BROKER_SHELL := journal_sql journal journal_record journal_load archive
 WORKER_CORE :=
 WORKER_SHELL :=

@@ -52,6 +52,7 @@ void broker_destroy(struct broker **broker)
     if (old == NULL)
         return;
     close_draw(old);
+    recovery_destroy(&old->recovery);
     dispatch_destroy(&old->dispatch);
     stores_destroy(&old->stores);
     hasher_destroy(&old->hasher);
@@ -184,8 +185,6 @@ enum status broker_open_draw(struct broker *broker, const struct terms *terms, b
     broker->terms.roster = broker->options.terms.roster;
     broker->commitment = (struct digest){0};
     broker->is_decided = false;
-    broker->seqs_heard = 0;
-    memset(broker->seqs_upto, 0, sizeof broker->seqs_upto);
     memset(broker->seal_parts_sent, 0, sizeof broker->seal_parts_sent);
     for (uint32_t slot = 0; slot < stores_count(broker->stores); slot++)
         stores_at(broker->stores, slot)->has_sealed = false;
@@ -208,8 +207,8 @@ enum status broker_open_draw(struct broker *broker, const struct terms *terms, b
     return STATUS_OK;
 }
 
-void broker_begin_attempt(struct broker *broker, struct member *member, uint32_t attempt,
-                          const struct plan *plan, int64_t wall_ms)
+enum status broker_begin_attempt(struct broker *broker, struct member *member, uint32_t attempt,
+                                 const struct plan *plan, int64_t wall_ms)
 {
     uint32_t index = roll_index(broker->roll, member);
     member->attempt = attempt;
@@ -218,10 +217,7 @@ void broker_begin_attempt(struct broker *broker, struct member *member, uint32_t
     member->has_verdict = false;
     ledger_begin_attempt(broker->ledger, index);
     dispatch_drop_agency(broker->dispatch, index);
-    broker->seqs_heard -= broker->seqs_upto[index];
-    broker->seqs_upto[index] = 0;
-    /* The roll has no more places than the barrier. */
-    CHECK(barrier_join(broker->barrier, member->id, wall_ms) == STATUS_OK);
+    return barrier_join(broker->barrier, member->id, wall_ms);
 }
 
 enum status broker_finish_member(struct broker *broker, struct member *member,
@@ -307,10 +303,10 @@ static enum status restore_plan(struct broker *broker, const struct record *reco
 {
     struct member *member;
     enum status status = roll_add(broker->roll, record->plan.agency, &member);
-    if (status == STATUS_OK)
-        broker_begin_attempt(broker, member, record->plan.attempt, &record->plan.plan,
-                             record->plan.wall_ms);
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    return broker_begin_attempt(broker, member, record->plan.attempt, &record->plan.plan,
+                                record->plan.wall_ms);
 }
 
 static enum status restore_sealed(struct broker *broker, const struct record *record)
@@ -369,6 +365,9 @@ enum status broker_restore(struct broker *broker, const struct record *record)
     case RECORD_VOID:
         restore_over(broker, DRAW_VOIDING);
         return STATUS_OK;
+    case RECORD_RECOVERED:
+        broker->unknown_below = record->draw;
+        return STATUS_OK;
     case RECORD_FOUND:
     case RECORD_DROPPED:
         break;
@@ -422,21 +421,41 @@ static enum status void_draw(struct broker *broker)
     return STATUS_CONFIG;
 }
 
+enum status broker_start_from_journal(struct broker *broker)
+{
+    enum status status = start_draw(broker);
+    broker->epoch = broker->own;
+    if (status == STATUS_OK && broker->state == DRAW_SEALED)
+        status = results_create(broker->manifest, broker->epoch.number, &broker->results);
+    if (status == STATUS_OK)
+        status = void_draw(broker);
+    return status;
+}
+
+/* Waits for the stores first. */
+static enum status start_from_stores(struct broker *broker)
+{
+    enum status status = recovery_create(broker->options.recover_stores, &broker->recovery);
+    if (status != STATUS_OK)
+        return status;
+    recovery_hear_epoch(broker->recovery, broker->own.number);
+    broker_note(broker, "recuperacion", NOTE_IN_PROGRESS, "stores awaited: %u",
+                broker->options.recover_stores);
+    return STATUS_OK;
+}
+
 enum status broker_start(struct broker *broker, const struct epoch *epoch, int64_t now_ms,
                          int64_t wall_ms)
 {
     (void)wall_ms;
     CHECK(!broker->is_started && epoch->number > 0);
     broker->is_started = true;
-    broker->epoch = *epoch;
+    broker->own = *epoch;
     broker->ticked_at = now_ms;
     /* Silence is counted from now on, not from a clock that stood at 0. */
     stores_shift(broker->stores, now_ms);
-    enum status status = start_draw(broker);
-    if (status == STATUS_OK && broker->state == DRAW_SEALED)
-        status = results_create(broker->manifest, broker->epoch.number, &broker->results);
-    if (status == STATUS_OK)
-        status = void_draw(broker);
+    enum status status = broker->options.recover_stores > 0 ? start_from_stores(broker)
+                                                            : broker_start_from_journal(broker);
     if (status != STATUS_OK)
         broker_fail(broker, status, "cannot start: %s", status_text(status));
     return status;
@@ -444,12 +463,8 @@ enum status broker_start(struct broker *broker, const struct epoch *epoch, int64
 
 void broker_fingerprint(const struct broker *broker, struct digest *fingerprint)
 {
-    uint64_t fields[] = {broker->draw,
-                         broker->state,
-                         broker->is_decided,
-                         broker->seqs_heard,
-                         broker->verdict == STATUS_OK,
-                         broker->epoch.number};
+    uint64_t fields[] = {broker->draw, broker->state, broker->is_decided,
+                         broker->verdict == STATUS_OK, broker->epoch.number};
     struct slice piece = {(const uint8_t *)fields, sizeof fields};
     struct digest leaf;
     struct tree tree;
@@ -459,7 +474,12 @@ void broker_fingerprint(const struct broker *broker, struct digest *fingerprint)
     tree_add(&tree, broker->hasher, &leaf);
     stores_fingerprint(broker->stores, &tree, broker->hasher);
     dispatch_fingerprint(broker->dispatch, &tree, broker->hasher);
+    if (broker->draw == 0) {
+        tree_head(&tree, broker->hasher, fingerprint);
+        return;
+    }
     roll_fingerprint(broker->roll, &tree, broker->hasher);
+    barrier_fingerprint(broker->barrier, &tree, broker->hasher);
     ledger_fingerprint(broker->ledger, &tree, broker->hasher);
     if (broker->results != NULL)
         results_fingerprint(broker->results, &tree, broker->hasher);

@@ -43,8 +43,7 @@ enum phase draw_phase(enum draw_state state)
     case DRAW_STATES:
         break;
     }
-    CHECK(!"a draw state");
-    return PHASE_VOID;
+    check_failed(__FILE__, __LINE__, __func__, "a state of a draw");
 }
 
 bool draw_is_over(enum draw_state state)

@@ -2,22 +2,6 @@
  */
 #include "broker/state.h"
 
-/* True when the draw still takes this seq; an agency that goes beyond what a draw can hold is told
- * so. */
-static bool has_place(struct broker *broker, struct member *member, uint32_t index, uint32_t seq)
-{
-    uint32_t upto = broker->seqs_upto[index];
-    if (seq < upto)
-        return true;
-    if (broker->seqs_heard - upto + seq + 1 > BATCHES_MAX) {
-        broker_set_verdict(broker, member, REFUSAL_LIMIT, seq, 0, FAULT_NONE);
-        return false;
-    }
-    broker->seqs_heard += seq + 1 - upto;
-    broker->seqs_upto[index] = seq + 1;
-    return true;
-}
-
 /* True when a store should get this batch: it is of the attempt in force, and neither durable nor
  * held. */
 static bool is_wanted(struct broker *broker, const struct message_batch *batch, uint32_t draw,
@@ -43,7 +27,7 @@ static bool is_wanted(struct broker *broker, const struct message_batch *batch, 
     if (seqset_has(ledger_durable(broker->ledger, *index), batch->seq) ||
         seqset_has(dispatch_held(broker->dispatch, *index), batch->seq))
         return false;
-    return has_place(broker, member, *index, batch->seq);
+    return true;
 }
 
 static void on_mark(struct broker *broker, const struct message *message)
@@ -69,7 +53,7 @@ void broker_on_bets(struct broker *broker, struct slice header, size_t body_byte
     uint32_t index = 0;
 
     (void)now_ms;
-    if (broker->verdict != STATUS_OK || broker->draw == 0 ||
+    if (broker->verdict != STATUS_OK || broker->draw == 0 || broker->recovery != NULL ||
         message_decode(header, &message) != STATUS_OK)
         goto drop;
     if (message.kind == MESSAGE_MARK) {
@@ -87,8 +71,12 @@ void broker_on_bets(struct broker *broker, struct slice header, size_t body_byte
         .digest = message.batch.digest,
         .payload = payload,
     };
-    if (dispatch_push(broker->dispatch, &parcel) == STATUS_OK)
+    enum status status = dispatch_push(broker->dispatch, &parcel);
+    if (status == STATUS_OK)
         return;
+    if (status == STATUS_LIMIT)
+        broker_set_verdict(broker, roll_at(broker->roll, index), REFUSAL_LIMIT, parcel.seq, 0,
+                           FAULT_NONE);
 drop:
     if (payload != NULL)
         broker->release(payload);

@@ -41,7 +41,7 @@ enum status journal_write(struct journal *journal, const struct records *records
 enum status journal_verdict(const struct journal *journal);
 const char *journal_problem(const struct journal *journal);
 
-/* Hands back what broker_restore takes: the stores; then for each draw in order of id its
+/* Hands back what broker_restore takes: the stores; RECOVERED, the last one; then for each draw in order of id its
  * OPENED, PLANs and DECLARATIONs in the order in which they were written, DECISION and SEALED.
  * Of a draw that is over only OPENED (if it ever opened) and PUBLISHED or VOID. What a record
  * borrows is valid during the call.

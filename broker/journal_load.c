@@ -51,6 +51,14 @@ static enum status read_store(struct reading *reading, uint32_t draw, sqlite3_st
     return status == STATUS_OK ? reading->read(reading->reader, &record) : status;
 }
 
+static enum status read_recovered(struct reading *reading, uint32_t draw, sqlite3_stmt *use)
+{
+    (void)draw;
+    struct record record = {.kind = RECORD_RECOVERED, .draw = sql_u32(use, 0)};
+    record.recovered_epoch = reading->journal->epoch.number;
+    return reading->read(reading->reader, &record);
+}
+
 static enum status read_plan(struct reading *reading, uint32_t draw, sqlite3_stmt *use)
 {
     struct record record = {.kind = RECORD_PLAN, .draw = draw};
@@ -201,6 +209,8 @@ enum status journal_load(struct journal *journal, journal_reader *read, void *re
 {
     struct reading reading = {.journal = journal, .read = read, .reader = reader};
     enum status status = each_row(&reading, SQL_READ_STORES, 0, read_store);
+    if (status == STATUS_OK)
+        status = each_row(&reading, SQL_READ_RECOVERED, 0, read_recovered);
     while (status == STATUS_OK) {
         status = sql_next(journal, SQL_READ_DRAWS);
         if (status == STATUS_OK)

@@ -224,6 +224,20 @@ static enum status write_void(struct journal *journal, const struct record *reco
     return status == STATUS_OK ? run_for_draw(journal, SQL_DROP_WINNERS, record->draw) : status;
 }
 
+/* The epoch is raised under the id that this process took it with; the trigger deletes the draws.
+ */
+static enum status write_recovered(struct journal *journal, const struct record *record)
+{
+    sqlite3_stmt *use = sql_use(journal, SQL_TAKE_EPOCH);
+    sql_bind_integer(use, 1, (int64_t)record->recovered_epoch);
+    sql_bind_bytes(use, 2, journal->epoch.id.bytes, ID_BYTES);
+    enum status status = sql_run(journal, SQL_TAKE_EPOCH, NULL);
+    if (status != STATUS_OK)
+        return status;
+    journal->epoch.number = record->recovered_epoch;
+    return run_for_draw(journal, SQL_RECOVER, record->draw);
+}
+
 enum status journal_write_record(struct journal *journal, const struct record *record)
 {
     switch (record->kind) {
@@ -247,6 +261,8 @@ enum status journal_write_record(struct journal *journal, const struct record *r
         return write_published(journal, record);
     case RECORD_VOID:
         return write_void(journal, record);
+    case RECORD_RECOVERED:
+        return write_recovered(journal, record);
     }
     CHECK(false);
 }

@@ -44,7 +44,15 @@ static const char SCHEMA[] =
     "CREATE TABLE ranks(draw INTEGER, agency INTEGER, rank INTEGER, seq INTEGER NOT NULL,"
     " row INTEGER NOT NULL, PRIMARY KEY(draw, agency, rank)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE results(draw INTEGER, agency INTEGER, winners INTEGER NOT NULL,"
-    " PRIMARY KEY(draw, agency)) STRICT, WITHOUT ROWID;";
+    " PRIMARY KEY(draw, agency)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE recovered(only INTEGER PRIMARY KEY CHECK(only = 1),"
+    " draw INTEGER NOT NULL) STRICT;"
+    "CREATE TRIGGER recover AFTER INSERT ON recovered BEGIN"
+    " DELETE FROM draws WHERE draw >= NEW.draw; DELETE FROM roster WHERE draw >= NEW.draw;"
+    " DELETE FROM plans WHERE draw >= NEW.draw; DELETE FROM declarations WHERE draw >= NEW.draw;"
+    " DELETE FROM decisions WHERE draw >= NEW.draw; DELETE FROM members WHERE draw >= NEW.draw;"
+    " DELETE FROM winners WHERE draw >= NEW.draw; DELETE FROM ranks WHERE draw >= NEW.draw;"
+    " DELETE FROM results WHERE draw >= NEW.draw; END;";
 
 /* Phases as in message.h: 1 OPEN, 2 SEALED, 3 PUBLISHED, 4 VOID. Each 64th row of an agency's
  * winners has its rank kept: a page begins at most 63 rows behind one. */
@@ -82,6 +90,8 @@ static const char *const SQL[STATEMENTS_COUNT] = {
     [SQL_VOID] = "INSERT INTO draws(draw, phase) VALUES(?1, 4)"
                  " ON CONFLICT(draw) DO UPDATE SET phase = 4 WHERE phase <> 3",
     [SQL_DROP_WINNERS] = "DELETE FROM winners WHERE draw = ?1",
+    [SQL_RECOVER] = "INSERT OR REPLACE INTO recovered VALUES(1, ?1)",
+    [SQL_READ_RECOVERED] = "SELECT draw FROM recovered",
     [SQL_READ_STORES] = "SELECT id FROM stores ORDER BY place",
     [SQL_READ_DRAWS] = "SELECT draw, phase, range_first, range_last, is_given, given, seed,"
                        " agencies_required, has_roster, barrier_timeout_ms, on_timeout, quorum,"

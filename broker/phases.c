@@ -32,12 +32,14 @@ static void watch_stores(struct broker *broker, int64_t now_ms)
             note_store(broker, slot, NOTE_FAIL, "silent for a lease");
             break;
         case STORE_WAS_GIVEN_UP:
-            ledger_drop_store(broker->ledger, slot);
+            if (broker->ledger != NULL)
+                ledger_drop_store(broker->ledger, slot);
             note_store(broker, slot, NOTE_FAIL,
                        "given up after its grace; its batches are asked of the agencies again");
             break;
         case STORE_HALF_FORGOTTEN:
-            ledger_forget_inventory(broker->ledger, slot);
+            if (broker->recovery == NULL)
+                ledger_forget_inventory(broker->ledger, slot);
             note_store(broker, slot, NOTE_FAIL, "inventory stopped half-way");
             break;
         }
@@ -369,7 +371,7 @@ int64_t broker_tick(struct broker *broker, int64_t now_ms, int64_t wall_ms)
     int64_t slept_ms = now_ms - broker->ticked_at;
     bool has_more = false;
 
-    if (broker->verdict != STATUS_OK || broker->draw == 0)
+    if (broker->verdict != STATUS_OK)
         return now_ms + broker->options.lease_ms / 4;
     /* We were paused: nobody else may pay for it. */
     if (slept_ms > broker->options.lease_ms / 2) {
@@ -381,6 +383,10 @@ int64_t broker_tick(struct broker *broker, int64_t now_ms, int64_t wall_ms)
     int64_t due_at = ping_stores(broker, now_ms);
     if (stores_due_at(broker->stores) < due_at)
         due_at = stores_due_at(broker->stores);
+    if (broker->recovery != NULL) {
+        recover_step(broker);
+        return now_ms + broker->options.lease_ms / 4;
+    }
     int64_t flight_at = dispatch_expire(broker->dispatch, now_ms, broker->options.store_grace_ms);
     if (flight_at < due_at)
         due_at = flight_at;

@@ -97,6 +97,7 @@ void records_add(struct records *records, const struct record *record)
     case RECORD_DROPPED:
     case RECORD_PUBLISHED:
     case RECORD_VOID:
+    case RECORD_RECOVERED:
         break;
     }
 }

@@ -17,6 +17,8 @@ enum record_kind {
     RECORD_DROPPED,     /* a question died: its pages are deleted */
     RECORD_PUBLISHED,   /* the result is complete */
     RECORD_VOID,        /* no result, for ever */
+    RECORD_RECOVERED,   /* --recover: the epoch is raised; what the journal has of `draw` and later
+                           ones is deleted, and older ones that it lacks are over */
 };
 
 enum timeout_action { TIMEOUT_VOID = 0, TIMEOUT_DRAW = 1 };
@@ -62,6 +64,7 @@ struct record {
             struct slice body; /* winner items; borrowed until the turn ends */
         } found;
         uint32_t dropped_question;
+        uint64_t recovered_epoch; /* the number of this broker's epoch from now on */
     };
 };
 

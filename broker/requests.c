@@ -85,7 +85,8 @@ static bool settle_attempt(struct broker *broker, const struct request *request,
                  .wall_ms = request->wall_ms},
     };
     records_add(broker->records, &record);
-    broker_begin_attempt(broker, member, in_force + 1, &hello->plan, request->wall_ms);
+    CHECK(broker_begin_attempt(broker, member, in_force + 1, &hello->plan, request->wall_ms) ==
+          STATUS_OK);
     broker_note(broker, "agencia", NOTE_SUCCESS, "draw: %u | agency: %u | attempt: %u",
                 broker->draw, member->id, member->attempt);
     return true;

@@ -10,6 +10,7 @@
 #include "broker/dispatch.h"
 #include "broker/draw.h"
 #include "broker/ledger.h"
+#include "broker/recovery.h"
 #include "broker/results.h"
 #include "broker/roll.h"
 #include "broker/stores.h"
@@ -23,8 +24,11 @@ struct broker {
     struct records *records;
     const struct archive *archive;
     payload_release *release;
-    struct hasher *hasher; /* owned, like all that follows */
-    struct epoch epoch;    /* number 0 while it recovers */
+    struct hasher *hasher;     /* owned, like all that follows */
+    struct epoch epoch;        /* told; number 0 while it recovers */
+    struct epoch own;          /* journaled */
+    struct recovery *recovery; /* NULL: done, or never asked for */
+    uint32_t unknown_below;    /* older draws that the journal lacks are over (--recover) */
     struct stores *stores;
     struct dispatch *dispatch;
 
@@ -38,8 +42,6 @@ struct broker {
     struct ledger *ledger;
     struct manifest *manifest; /* from the seal on */
     struct results *results;   /* likewise */
-    uint32_t seqs_heard; /* sum over agencies of one more than the highest seq that was heard */
-    uint32_t seqs_upto[AGENCIES_MAX];
     uint32_t seal_parts_sent[STORES_MAX];
     bool is_decided; /* the barrier's timeout was decided, or void */
 
@@ -79,9 +81,10 @@ void broker_advance(struct broker *broker, enum draw_event event);
  * restoring. */
 enum status broker_open_draw(struct broker *broker, const struct terms *terms, bool is_restored);
 
-/* An attempt of an agency is in force (journaled, or restored). */
-void broker_begin_attempt(struct broker *broker, struct member *member, uint32_t attempt,
-                          const struct plan *plan, int64_t wall_ms);
+/* An attempt of an agency is in force (journaled, or restored). errors: INVALID, LIMIT: the barrier
+ * does not take this agency, which a request has made sure of. */
+enum status broker_begin_attempt(struct broker *broker, struct member *member, uint32_t attempt,
+                                 const struct plan *plan, int64_t wall_ms);
 
 /* A member's declaration is journaled (or restored). */
 enum status broker_finish_member(struct broker *broker, struct member *member,
@@ -90,6 +93,9 @@ enum status broker_finish_member(struct broker *broker, struct member *member,
 /* The manifest of the members that the barrier names, from declared digests. errors: NO_MEMORY,
  * LIMIT. */
 enum status broker_build_manifest(struct broker *broker);
+
+/* Goes on with what the journal has, or opens the first draw. */
+enum status broker_start_from_journal(struct broker *broker);
 
 /* The last draw that these options run; UINT32_MAX: for ever. */
 uint32_t broker_last_draw(const struct broker *broker);
@@ -103,5 +109,14 @@ void workers_close(struct broker *broker, uint32_t store);
 
 /* The draw is void from now on: records it, tells the stores. */
 void phases_break(struct broker *broker);
+
+/* -- recover.c -- */
+
+/* Called in each turn while it recovers: decides as soon as enough stores have registered. */
+void recover_step(struct broker *broker);
+
+/* A part of the manifest that was asked for. */
+void recover_take_part(struct broker *broker, uint32_t store, const struct message *message,
+                       struct slice body);
 
 #endif

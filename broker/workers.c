@@ -27,6 +27,8 @@ void workers_close(struct broker *broker, uint32_t store)
     dispatch_close_store(broker->dispatch, store);
     broker->seal_parts_sent[store] = 0;
     stores_at(broker->stores, store)->has_sealed = false;
+    if (broker->recovery != NULL)
+        recovery_forget_store(broker->recovery, store);
     uint32_t question = broker->results == NULL ? 0 : results_kill(broker->results, store);
     if (question == 0)
         return;
@@ -56,7 +58,9 @@ static void on_register(struct broker *broker, uint64_t peer, const struct messa
     uint32_t slot = 0;
     bool is_new = false;
 
-    if (order == EPOCH_NEWER || order == EPOCH_RIVAL) {
+    if (broker->recovery != NULL) {
+        recovery_hear_epoch(broker->recovery, registration->epoch.number);
+    } else if (order == EPOCH_NEWER || order == EPOCH_RIVAL) {
         broker_fail(broker, STATUS_CONFIG,
                     "a store has served a broker of epoch %" PRIu64 ", this one has %" PRIu64
                     ": a newer broker runs, or this journal is older than the stores",
@@ -76,7 +80,8 @@ static void on_register(struct broker *broker, uint64_t peer, const struct messa
         records_add(broker->records, &record);
     }
     workers_close(broker, slot);
-    ledger_begin_inventory(broker->ledger, slot);
+    if (broker->recovery == NULL)
+        ledger_begin_inventory(broker->ledger, slot);
 }
 
 /* True when a draw that stands in an inventory is one that the journal knows to be over. */
@@ -85,6 +90,8 @@ static bool is_known_over(struct broker *broker, uint32_t draw)
     struct archived_draw archived;
     if (draw == broker->draw)
         return draw_is_over(broker->state);
+    if (draw < broker->unknown_below)
+        return true;
     return draw < broker->draw &&
            broker->archive->draw(broker->archive->owner, draw, &archived) == STATUS_OK;
 }
@@ -121,6 +128,8 @@ static void take_batch(struct broker *broker, const struct report *report,
                                               roll_index(broker->roll, member), &item->batch);
     if (status == STATUS_CONFLICT)
         broker_set_verdict(broker, member, REFUSAL_CONFLICT, item->batch.seq, 0, FAULT_NONE);
+    else if (status == STATUS_LIMIT)
+        broker_set_verdict(broker, member, REFUSAL_LIMIT, item->batch.seq, 0, FAULT_NONE);
     else if (status != STATUS_OK && status != STATUS_STALE)
         broker_fail(broker, status, "cannot take an inventory: %s", status_text(status));
 }
@@ -140,7 +149,8 @@ static void take_seal(struct broker *broker, const struct item_inventory *item)
     }
     if (item->draw > broker->draw ||
         broker->archive->draw(broker->archive->owner, item->draw, &archived) != STATUS_OK) {
-        fail_unknown(broker, item->draw, is_void ? "a void" : "a seal");
+        if (item->draw > broker->draw || item->draw >= broker->unknown_below)
+            fail_unknown(broker, item->draw, is_void ? "a void" : "a seal");
         return;
     }
     if ((archived.phase == PHASE_VOID) != is_void ||
@@ -157,7 +167,8 @@ static void welcome(struct broker *broker, const struct report *report)
         .welcome = {.lease_ms = (uint32_t)broker->options.lease_ms,
                     .frame_bytes_max = FRAME_BYTES_MAX},
     };
-    ledger_end_inventory(broker->ledger, report->slot);
+    if (broker->recovery == NULL)
+        ledger_end_inventory(broker->ledger, report->slot);
     if (dispatch_open_store(broker->dispatch, report->slot) != STATUS_OK) {
         broker_fail(broker, STATUS_NO_MEMORY, "cannot register a store: %s",
                     status_text(STATUS_NO_MEMORY));
@@ -171,7 +182,7 @@ static void welcome(struct broker *broker, const struct report *report)
                 store->id.bytes[0], store->id.bytes[1], store->id.bytes[2], store->id.bytes[3],
                 store->opening.number, store->free_bytes >> 20,
                 stores_registered_count(broker->stores));
-    if (broker->state == DRAW_VOIDING || broker->state == DRAW_VOID) {
+    if (broker->recovery == NULL && (broker->state == DRAW_VOIDING || broker->state == DRAW_VOID)) {
         struct message seal = {.kind = MESSAGE_SEAL_VOID, .draw = broker->draw};
         broker_send_worker(broker, store->peer, &seal, NULL);
     }
@@ -192,7 +203,9 @@ static void on_inventory(struct broker *broker, const struct report *report)
     while (inventory->chunk == store->chunks &&
            (status = item_next_inventory(report->body, &at, &item)) == STATUS_OK) {
         items++;
-        if (item.kind == INVENTORY_BATCH)
+        if (broker->recovery != NULL)
+            recovery_hear_item(broker->recovery, report->slot, &item);
+        else if (item.kind == INVENTORY_BATCH)
             take_batch(broker, report, &item);
         else if (item.kind != INVENTORY_FORGOT)
             take_seal(broker, &item);
@@ -351,7 +364,9 @@ static void on_registered(struct broker *broker, const struct report *report)
  * is ours. */
 static void on_fenced(struct broker *broker, const struct epoch *epoch)
 {
-    enum epoch_order order = epoch_compare(&broker->epoch, epoch);
+    enum epoch_order order = epoch_compare(&broker->own, epoch);
+    if (broker->recovery != NULL)
+        return;
     if (order == EPOCH_NEWER || order == EPOCH_RIVAL)
         broker_fail(broker, STATUS_FENCED,
                     "a store serves a broker of epoch %" PRIu64 ", this one has %" PRIu64
@@ -365,7 +380,7 @@ void broker_on_worker(struct broker *broker, uint64_t peer, struct slice header,
     struct message message = {0};
     enum status status = message_decode(header, &message);
 
-    if (broker->verdict != STATUS_OK || broker->draw == 0)
+    if (broker->verdict != STATUS_OK || (broker->draw == 0 && broker->recovery == NULL))
         return;
     if (status == STATUS_VERSION)
         dismiss(broker, peer, DISMISSAL_VERSION);
@@ -391,6 +406,9 @@ void broker_on_worker(struct broker *broker, uint64_t peer, struct slice header,
     stores_heard(broker->stores, report.slot, now_ms);
     if (message.kind == MESSAGE_INVENTORY)
         on_inventory(broker, &report);
-    else if (stores_at(broker->stores, report.slot)->state == STORE_REGISTERED)
+    else if (broker->recovery != NULL && message.kind == MESSAGE_MANIFEST_PART)
+        recover_take_part(broker, report.slot, &message, body);
+    else if (broker->recovery == NULL &&
+             stores_at(broker->stores, report.slot)->state == STORE_REGISTERED)
         on_registered(broker, &report);
 }

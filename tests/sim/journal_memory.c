@@ -112,6 +112,16 @@ static void delete_pages(struct journal_memory *journal, uint32_t draw, uint32_t
     }
 }
 
+static void recover(struct journal_memory *journal, const struct record *record)
+{
+    for (size_t i = 0; i + 1 < journal->entries_count; i++) {
+        struct entry *entry = &journal->entries[i];
+        if (entry->record.draw >= record->draw && entry->record.kind != RECORD_STORE)
+            entry->is_deleted = true;
+    }
+    journal->epoch = record->recovered_epoch;
+}
+
 enum status journal_memory_apply(struct journal_memory *journal, uint64_t epoch,
                                  const struct records *records)
 {
@@ -123,6 +133,8 @@ enum status journal_memory_apply(struct journal_memory *journal, uint64_t epoch,
             delete_pages(journal, record->draw, record->dropped_question);
         else
             append(journal, record);
+        if (record->kind == RECORD_RECOVERED)
+            recover(journal, record);
     }
     return STATUS_OK;
 }
@@ -174,6 +186,7 @@ static bool is_given_back(const struct journal_memory *journal, const struct rec
     case RECORD_OPENED:
     case RECORD_PUBLISHED:
     case RECORD_VOID:
+    case RECORD_RECOVERED:
         return true;
     case RECORD_PLAN:
     case RECORD_DECLARATION:

@@ -309,3 +309,32 @@ Test(journal_load, refuses_a_second_declaration_of_an_agency, .timeout = 10)
     cr_assert_eq(fixture_try(&fixture), STATUS_CONFLICT);
     fixture_end(&fixture);
 }
+
+Test(journal_load, a_recovery_raises_the_epoch_and_replaces_its_draw_and_later_ones, .timeout = 10)
+{
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    add_store(&fixture, 5);
+    add_opened(&fixture, 1);
+    add_plan(&fixture, 1, 4, 1);
+    add_opened(&fixture, 2);
+    add_plan(&fixture, 2, 4, 1);
+    fixture_write(&fixture);
+    struct record recovered = {.kind = RECORD_RECOVERED, .draw = 2, .recovered_epoch = 40};
+    records_add(fixture.records, &recovered);
+    add_opened(&fixture, 2);
+    fixture_write(&fixture);
+    add_plan(&fixture, 2, 9, 1);
+    fixture_write(&fixture);
+    const struct reader *reader = load(&fixture);
+    cr_assert_eq(fixture.epoch.number, 41, "the epoch is %llu",
+                 (unsigned long long)fixture.epoch.number);
+    const enum record_kind kinds[] = {RECORD_STORE, RECORD_RECOVERED, RECORD_OPENED,
+                                      RECORD_PLAN,  RECORD_OPENED,    RECORD_PLAN};
+    cr_assert_eq(reader->count, sizeof kinds / sizeof *kinds);
+    for (uint32_t index = 0; index < reader->count; index++)
+        cr_assert_eq(reader->record[index].kind, kinds[index], "record %u", index);
+    cr_assert_eq(reader->record[1].draw, 2);
+    cr_assert_eq(reader->record[5].plan.agency, 9, "draw 2 was replaced");
+    fixture_end(&fixture);
+}

@@ -1,0 +1,166 @@
+/* --recover inside the core: when enough stores have registered, what they know becomes records. */
+#include <inttypes.h>
+
+#include "broker/state.h"
+
+enum { MANIFEST_ASK_BYTES = 512 };
+
+/* The journal's own epoch is raised above all that stores have heard, and what it has of this draw
+ * and later ones is replaced by what follows. */
+static void record_recovered(struct broker *broker, uint32_t draw)
+{
+    broker->own.number = recovery_epoch_heard(broker->recovery) + 1;
+    broker->unknown_below = draw;
+    struct record record = {.kind = RECORD_RECOVERED,
+                            .draw = draw,
+                            .recovered_epoch = broker->own.number};
+    records_add(broker->records, &record);
+}
+
+/* From here on it is a broker like any other: every store registers again, under the new epoch. */
+static void end_recovery(struct broker *broker)
+{
+    struct message who = {.kind = MESSAGE_WHO};
+    broker->epoch = broker->own;
+    recovery_destroy(&broker->recovery);
+    for (uint32_t slot = 0; slot < stores_count(broker->stores); slot++) {
+        const struct store *store = stores_at(broker->stores, slot);
+        if (store->state == STORE_REGISTERED)
+            broker_send_worker(broker, store->peer, &who, NULL);
+    }
+    broker_note(broker, "recuperacion", NOTE_SUCCESS, "draw: %u | phase: %s | epoch: %" PRIu64,
+                broker->draw, phase_name(draw_phase(broker->state)), broker->epoch.number);
+}
+
+static enum status open_draw(struct broker *broker, uint32_t draw)
+{
+    struct terms terms = broker->options.terms;
+    terms.number.draw = draw;
+    return broker_open_draw(broker, &terms, false);
+}
+
+/* The draw of a manifest: opened, its agencies finished, sealed: as if this journal had always had
+ * it. */
+static enum status adopt(struct broker *broker, const struct manifest *manifest)
+{
+    struct terms terms = broker->options.terms;
+    terms.number = *manifest_terms(manifest);
+    enum status status = broker_open_draw(broker, &terms, true);
+    struct record opened = {.kind = RECORD_OPENED, .draw = broker->draw, .opened = broker->terms};
+    records_add(broker->records, &opened);
+    for (size_t i = 0; status == STATUS_OK && i < manifest_agencies_count(manifest); i++) {
+        const struct manifest_entry *entry = manifest_agency(manifest, i);
+        struct member *member;
+        struct record plan = {
+            .kind = RECORD_PLAN,
+            .draw = broker->draw,
+            .plan = {.agency = entry->agency, .attempt = entry->attempt, .plan = entry->plan},
+        };
+        struct record declaration = {.kind = RECORD_DECLARATION,
+                                     .draw = broker->draw,
+                                     .declaration = *entry};
+        status = roll_add(broker->roll, entry->agency, &member);
+        if (status != STATUS_OK)
+            break;
+        records_add(broker->records, &plan);
+        status = broker_begin_attempt(broker, member, entry->attempt, &entry->plan, 0);
+        if (status == STATUS_OK)
+            status = broker_finish_member(broker, member, entry);
+        declaration.declaration.digests =
+            ledger_digests(broker->ledger, roll_index(broker->roll, member));
+        declaration.declaration.bets =
+            ledger_bets_all(broker->ledger, roll_index(broker->roll, member));
+        records_add(broker->records, &declaration);
+    }
+    if (status == STATUS_OK)
+        status = broker_build_manifest(broker);
+    if (status == STATUS_OK)
+        status = results_create(broker->manifest, broker->own.number, &broker->results);
+    if (status != STATUS_OK)
+        return status;
+    struct record sealed = {
+        .kind = RECORD_SEALED,
+        .draw = broker->draw,
+        .sealed = {*manifest_root(broker->manifest), manifest_number(broker->manifest)},
+    };
+    records_add(broker->records, &sealed);
+    broker_advance(broker, DRAW_SEAL);
+    return STATUS_OK;
+}
+
+void recover_take_part(struct broker *broker, uint32_t store, const struct message *message,
+                       struct slice body)
+{
+    struct manifest *manifest = NULL;
+    enum status status = recovery_take_part(broker->recovery, store, message->draw, &message->part,
+                                            body, broker->hasher, &manifest);
+    if (status != STATUS_OK)
+        broker_note(broker, "recuperacion", NOTE_FAIL, "draw: %u | reason: a store's manifest: %s",
+                    message->draw, status_text(status));
+    if (manifest == NULL)
+        return;
+    record_recovered(broker, message->draw);
+    status = adopt(broker, manifest);
+    manifest_destroy(&manifest);
+    if (status != STATUS_OK)
+        broker_fail(broker, status, "cannot go on with draw %u: %s", message->draw,
+                    status_text(status));
+    else
+        end_recovery(broker);
+}
+
+/* A store that has the manifest is asked for it; another one if it does not answer well. */
+static void ask_manifest(struct broker *broker, uint32_t draw)
+{
+    struct message message = {.kind = MESSAGE_MANIFEST, .draw = draw};
+    uint32_t store = 0;
+    if (outbox_has_room(broker->outbox, 1, MANIFEST_ASK_BYTES) &&
+        recovery_next_ask(broker->recovery, &store))
+        broker_send_worker(broker, stores_at(broker->stores, store)->peer, &message, NULL);
+}
+
+/* The journal has a newer draw than the stores, or the same one and its end: it was not lost. */
+static bool journal_knows_more(const struct broker *broker, uint32_t draw)
+{
+    return broker->draw > draw ||
+           (broker->draw == draw && draw != 0 && draw_is_over(broker->state));
+}
+
+static enum status decide(struct broker *broker, uint32_t draw, enum recovery_finding finding)
+{
+    uint32_t first = broker->options.terms.number.draw;
+    enum status status;
+
+    if (journal_knows_more(broker, draw)) {
+        record_recovered(broker, broker->draw + 1);
+        return broker_start_from_journal(broker);
+    }
+    if (finding == RECOVERY_NOTHING) {
+        record_recovered(broker, first);
+        return open_draw(broker, first);
+    }
+    record_recovered(broker, finding == RECOVERY_FORGOTTEN ? draw + 1 : draw);
+    if (finding == RECOVERY_FORGOTTEN)
+        return open_draw(broker, draw + 1 > first ? draw + 1 : first);
+    status = open_draw(broker, draw);
+    if (status == STATUS_OK)
+        phases_break(broker);
+    return status;
+}
+
+void recover_step(struct broker *broker)
+{
+    uint32_t draw = 0;
+    if (!recovery_has_stores(broker->recovery, stores_registered_count(broker->stores)))
+        return;
+    enum recovery_finding finding = recovery_find(broker->recovery, &draw);
+    if (finding == RECOVERY_SEALED && !journal_knows_more(broker, draw)) {
+        ask_manifest(broker, draw);
+        return;
+    }
+    enum status status = decide(broker, draw, finding);
+    if (status != STATUS_OK)
+        broker_fail(broker, status, "cannot go on with draw %u: %s", draw, status_text(status));
+    else
+        end_recovery(broker);
+}

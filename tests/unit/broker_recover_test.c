@@ -1,0 +1,210 @@
+#include <criterion/criterion.h>
+
+#include "proto/wire/item.h"
+#include "tests/unit/broker_bench.h"
+
+/* A broker that has lost its journal and waits for one store. */
+static void begin(struct bench *bench)
+{
+    struct broker_options options;
+    bench_options(&options);
+    options.recover_stores = 1;
+    bench_open(bench, &options);
+}
+
+/* Store 1 registers over `peer` with these items, having served a broker of `epoch`. */
+static void bring(struct bench *bench, uint64_t peer, uint64_t epoch,
+                  const struct item_inventory *items, uint32_t items_count)
+{
+    uint8_t buffer[4 * ITEM_BYTES_MAX];
+    size_t bytes = 0;
+    struct message registration = {
+        .kind = MESSAGE_REGISTER,
+        .registration = {.store = {{1}}, .opening = {1, {{1}}}, .epoch = {epoch, {{7}}}},
+    };
+    struct message inventory = {.kind = MESSAGE_INVENTORY,
+                                .inventory = {.is_last = true, .items = items_count}};
+    for (uint32_t i = 0; i < items_count; i++)
+        cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, &items[i]), STATUS_OK);
+    bench_report(bench, peer, &registration, (struct slice){0});
+    bench_report(bench, peer, &inventory, (struct slice){buffer, bytes});
+}
+
+static enum status verdict(struct bench *bench)
+{
+    const char *problem;
+    return broker_verdict(bench->broker, &problem);
+}
+
+static struct item_inventory batch_item(uint32_t draw)
+{
+    return (struct item_inventory){
+        .kind = INVENTORY_BATCH,
+        .draw = draw,
+        .agency = 4,
+        .attempt = 1,
+        .batch = {.seq = 0, .bets = 1, .digest = bench_digest(4, 0)},
+    };
+}
+
+/* The manifest of draw `draw` with agency 4 and its one batch. */
+static struct manifest *make_manifest(struct bench *bench, uint32_t draw)
+{
+    struct digest digest = bench_digest(4, 0);
+    uint32_t bets = 1;
+    struct manifest *manifest;
+    struct manifest_terms terms = {.draw = draw, .range_last = 9, .is_given = true, .given = 7};
+    struct manifest_entry entry = {
+        .agency = 4,
+        .attempt = 1,
+        .plan = {1, BATCH_BYTES_MIN, false},
+        .declaration = bench_declaration(bench, 4, 1),
+        .digests = &digest,
+        .bets = &bets,
+    };
+    cr_assert_eq(manifest_create(&terms, &entry, 1, bench->hasher, &manifest), STATUS_OK);
+    return manifest;
+}
+
+static void send_manifest(struct bench *bench, uint64_t peer, const struct manifest *manifest)
+{
+    struct slice packed = manifest_packed(manifest);
+    struct message part = {
+        .kind = MESSAGE_MANIFEST_PART,
+        .draw = manifest_terms(manifest)->draw,
+        .part = {.parts = 1, .manifest_bytes = packed.bytes, .root = *manifest_root(manifest)},
+    };
+    bench_report(bench, peer, &part, packed);
+}
+
+Test(broker_recover, speaks_under_epoch_0_and_opens_nothing_until_its_stores_are_there,
+     .timeout = 10)
+{
+    struct bench bench;
+    struct message hello = {.kind = MESSAGE_HELLO,
+                            .draw = 1,
+                            .hello = {.agency = 4, .incarnation = 1}};
+    struct message welcome;
+    begin(&bench);
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_NOT_OPEN);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_OPENED, 1), 0);
+    bring(&bench, 50, 5, NULL, 0);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_WELCOME, 0, &welcome, NULL));
+    cr_assert_eq(welcome.epoch.number, 0);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_WHO, 0, &welcome, NULL));
+    cr_assert_eq(welcome.epoch.number, 6, "above all that a store has served");
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_OPENED, 1), 1);
+    bench_close(&bench);
+}
+
+Test(broker_recover, makes_an_unsealed_draw_void, .timeout = 10)
+{
+    struct bench bench;
+    struct item_inventory item = batch_item(3);
+    begin(&bench);
+    bring(&bench, 50, 5, &item, 1);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_OPENED, 3), 1);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_VOID, 3), 1);
+    bring(&bench, 51, 6, &item, 1);
+    cr_assert_eq(verdict(&bench), STATUS_CONFIG, "another broker of epoch 6 would be a rival");
+    bench_close(&bench);
+}
+
+Test(broker_recover, goes_on_with_a_sealed_draw_from_a_stores_manifest, .timeout = 10)
+{
+    struct bench bench;
+    struct message sent;
+    begin(&bench);
+    struct manifest *manifest = make_manifest(&bench, 2);
+    struct item_inventory items[] = {
+        batch_item(2),
+        {.kind = INVENTORY_SEAL, .draw = 2, .root = *manifest_root(manifest), .number = 7},
+        {.kind = INVENTORY_SEAL, .draw = 1, .number = 3},
+    };
+    bring(&bench, 50, 5, items, 3);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_MANIFEST, 0, &sent, NULL));
+    cr_assert_eq(sent.draw, 2);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_OPENED, 2), 0);
+    send_manifest(&bench, 50, manifest);
+    const struct record *sealed = journal_memory_last(bench.journal, RECORD_SEALED, 2);
+    cr_assert_not_null(sealed);
+    cr_assert(digest_is_equal(&sealed->sealed.root, manifest_root(manifest)));
+    cr_assert_eq(sealed->sealed.number, 7);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_DECLARATION, 2), 1);
+
+    struct message registration = {.kind = MESSAGE_REGISTER,
+                                   .registration = {.store = {{1}},
+                                                    .opening = {1, {{1}}},
+                                                    .epoch = {6, {{1, 0xb0}}}}};
+    uint8_t buffer[4 * ITEM_BYTES_MAX];
+    size_t bytes = 0;
+    struct message inventory = {.kind = MESSAGE_INVENTORY,
+                                .inventory = {.is_last = true, .items = 3}};
+    for (size_t i = 0; i < 3; i++)
+        cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, &items[i]), STATUS_OK);
+    bench_report(&bench, 52, &registration, (struct slice){0});
+    bench_report(&bench, 52, &inventory, (struct slice){buffer, bytes});
+    cr_assert_eq(verdict(&bench), STATUS_OK, "an older draw's seal is known to be over");
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 52, MESSAGE_SEAL, 0, NULL, NULL));
+    bench.options.recover_stores = 0;
+    cr_assert_eq(bench_restart(&bench), STATUS_OK, "and the journal has it from now on");
+    manifest_destroy(&manifest);
+    bench_close(&bench);
+}
+
+Test(broker_recover, asks_nobody_twice_for_a_manifest_that_was_wrong, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    struct manifest *manifest = make_manifest(&bench, 2);
+    struct manifest *other = make_manifest(&bench, 1);
+    struct item_inventory item = {.kind = INVENTORY_SEAL,
+                                  .draw = 2,
+                                  .root = *manifest_root(manifest),
+                                  .number = 7};
+    bring(&bench, 50, 5, &item, 1);
+    struct slice packed = manifest_packed(other);
+    struct message part = {
+        .kind = MESSAGE_MANIFEST_PART,
+        .draw = 2,
+        .part = {.parts = 1, .manifest_bytes = packed.bytes, .root = *manifest_root(manifest)},
+    };
+    bench_report(&bench, 50, &part, packed);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_SEALED, 2), 0);
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_MANIFEST, 0, NULL, NULL));
+    manifest_destroy(&manifest);
+    manifest_destroy(&other);
+    bench_close(&bench);
+}
+
+Test(broker_recover, keeps_a_void_and_opens_the_draw_after_a_forgotten_one, .timeout = 10)
+{
+    const struct item_inventory items[] = {
+        {.kind = INVENTORY_VOID, .draw = 2},
+        {.kind = INVENTORY_FORGOT, .draw = 2},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        struct bench bench;
+        begin(&bench);
+        bring(&bench, 50, 5, &items[i], 1);
+        cr_assert_eq(journal_memory_count(bench.journal, RECORD_VOID, 2), i == 0);
+        cr_assert_eq(journal_memory_count(bench.journal, RECORD_OPENED, 3), i == 1);
+        bench_close(&bench);
+    }
+}
+
+Test(broker_recover, leaves_a_journal_that_knows_more_as_it_is, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    bench_options(&options);
+    bench_open(&bench, &options);
+    bench_hello(&bench, 4, 0);
+    bench.options.recover_stores = 1;
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    bring(&bench, 50, 5, NULL, 0);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_PLAN, 1), 1);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_VOID, 1), 0);
+    cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
+    bench_close(&bench);
+}
