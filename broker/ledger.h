@@ -59,7 +59,7 @@ const struct seqset *ledger_store_holds(const struct ledger *ledger, uint32_t st
 const struct digest *ledger_digest(const struct ledger *ledger, uint32_t agency, uint32_t seq);
 uint32_t ledger_bets(const struct ledger *ledger, uint32_t agency, uint32_t seq);
 /* Arrays over all seqs below ledger_batches_heard(agency), in order of seq: for a declaration
- * that verified. */
+ * that verified. What was never heard of is zeros, what is forgotten may still stand there. */
 const struct digest *ledger_digests(const struct ledger *ledger, uint32_t agency);
 const uint32_t *ledger_bets_all(const struct ledger *ledger, uint32_t agency);
 /* One more than the highest seq that was ever heard of in this attempt; once declared, the

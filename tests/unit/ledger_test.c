@@ -307,6 +307,19 @@ Test(ledger, new_attempt_forgets_all_in_stores_and_half_inventories)
     cr_assert(is_durable(2, 0) && is_durable(2, 7));
 }
 
+Test(ledger, arrays_are_zeros_where_a_seq_was_never_heard_of)
+{
+    static const struct digest zeros;
+
+    store_below(A, 1, 60);
+    ledger_begin_attempt(ledger, 1);
+    cr_assert_eq(add(A, 1, 59, 1), STATUS_OK);
+    for (uint32_t seq = 0; seq < 59; seq++) {
+        cr_assert(digest_is_equal(&ledger_digests(ledger, 1)[seq], &zeros));
+        cr_assert_eq(ledger_bets_all(ledger, 1)[seq], 0);
+    }
+}
+
 Test(ledger, rejects_more_batches_than_a_draw_can_have)
 {
     cr_assert_eq(add(A, 0, BATCHES_MAX, 1), STATUS_LIMIT);
