@@ -274,7 +274,12 @@ int options_read(const struct program *program, int argc, char **argv)
     };
     struct reading reading = {.program = program};
     int next = argc;
+    char *invoked_as = argv[0]; /* a path, or a subcommand's name without its program's */
+    char name[VARIABLE_BYTES_MAX];
+    snprintf(name, sizeof name, "%s", program->name);
+    argv[0] = name;
     error_t error = argp_parse(&argp, argc, argv, 0, &next, &reading);
+    argv[0] = invoked_as;
     if (error != 0)
         options_fail(program, "the command line cannot be read: %s", strerror(error));
 
@@ -348,6 +353,17 @@ static bool parse_range(const char **text, uint32_t *first, uint32_t *last)
         return true;
     (*text)++;
     return parse_id(text, last) && *first <= *last;
+}
+
+enum status options_parse_range(const char *text, uint32_t *first, uint32_t *last)
+{
+    uint32_t from;
+    uint32_t to;
+    if (!parse_range(&text, &from, &to) || *text != '\0')
+        return STATUS_INVALID;
+    *first = from;
+    *last = to;
+    return STATUS_OK;
 }
 
 static int compare_ids(const void *a, const void *b)

@@ -62,6 +62,9 @@ _Noreturn void options_fail(const struct program *program, const char *format, .
 enum status options_parse_address(const char *text, char *host, size_t host_bytes_max,
                                   uint16_t *port);
 
+/* Parses "0-9999", or "7" for "7-7". errors: INVALID. */
+enum status options_parse_range(const char *text, uint32_t *first, uint32_t *last);
+
 /* Parses "1,2,5-9" into ids in rising order. out: on errors ids_count is untouched, ids is not.
  * errors: INVALID: form, twice the same; LIMIT: more than ids_max. */
 enum status options_parse_ids(const char *text, uint32_t *ids, size_t ids_max, size_t *ids_count);

@@ -76,6 +76,21 @@ Test(options_text, address_may_fill_the_room_for_the_host)
     cr_assert_str_eq(host, "abcd");
 }
 
+Test(options_text, range_has_a_first_and_a_last_value)
+{
+    uint32_t first = 1;
+    uint32_t last = 1;
+    cr_assert_eq(options_parse_range("0-4294967295", &first, &last), STATUS_OK);
+    cr_assert(first == 0 && last == UINT32_MAX);
+    cr_assert_eq(options_parse_range("7", &first, &last), STATUS_OK);
+    cr_assert(first == 7 && last == 7);
+    static const char *const wrong[] = {"",    "-",    "1-",         "-1", "2-1", "1-2-3",
+                                        "1,2", " 1-2", "4294967296", "a",  "1- 2"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        cr_assert_eq(options_parse_range(wrong[i], &first, &last), STATUS_INVALID, "%s", wrong[i]);
+    cr_assert(first == 7 && last == 7);
+}
+
 Test(options_text, ids_are_single_ones_and_ranges_in_any_order)
 {
     static const uint32_t expected[] = {0, 1, 2, 5, 6, 7, 4294967295};
