@@ -242,8 +242,7 @@ struct message_refused {
     uint32_t seq;     /* of the batch, with REJECTED and CONFLICT; else 0 */
     uint32_t row;     /* likewise */
     enum fault fault; /* likewise */
-    uint64_t
-        number; /* the attempt (ATTEMPT, PLAN) or incarnation (SUPERSEDED) in force, or the limit */
+    uint64_t number;  /* what the reason needs: PROTOCOL.md, "REFUSED", says what of which */
 };
 
 /* -- worker → broker -- */
