@@ -18,14 +18,14 @@ WIRE := check status pack bet csv batch digest seqset message schema item manife
     outbox
 HOST := clock random log options stop socket
 BROKER_CORE := record draw roll stores barrier ledger flights dispatch results broker requests past recovery recover intake workers phases
-BROKER_SHELL := journal_sql journal journal_record journal_load archive
+BROKER_SHELL := journal_sql journal journal_record journal_load archive delivery loop
 WORKER_CORE :=
 WORKER_SHELL :=
 AGENCY_CORE :=
 AGENCY_SHELL :=
 SORTEO :=
 SUPPORT := sim/journal_memory unit/broker_bench
-SOCKET := socket
+SOCKET := socket loop loop_batches
 UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
     clock log options stop archive barrier batch_faults csv_pieces dispatch_model \
     dispatch draw flights journal_load journal ledger_model ledger options_text \
