@@ -18,19 +18,19 @@ WIRE := check status pack bet csv batch digest seqset message schema item manife
     outbox
 HOST := clock random log options stop socket
 BROKER_CORE := record draw roll stores barrier ledger flights dispatch results broker requests past recovery recover intake workers phases
-BROKER_SHELL := journal_sql journal journal_record journal_load archive delivery loop
+BROKER_SHELL := journal_sql journal journal_record journal_load archive delivery loop command
 WORKER_CORE :=
 WORKER_SHELL :=
 AGENCY_CORE :=
 AGENCY_SHELL :=
 SORTEO :=
 SUPPORT := sim/journal_memory unit/broker_bench
-SOCKET := socket loop loop_batches
+SOCKET := socket loop loop_batches broker
 UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
-    clock log options stop archive barrier batch_faults csv_pieces dispatch_model \
-    dispatch draw flights journal_load journal ledger_model ledger options_text \
-    protocol_vectors record results roll schema stores word
-PROGRAMS :=
+    clock log options stop archive barrier batch_faults command csv_pieces \
+    dispatch_model dispatch draw flights journal_load journal ledger_model ledger \
+    options_text protocol_vectors record results roll schema stores word
+PROGRAMS := sorteo-broker
 
 # ---- tools ----
 PACKAGES := build-essential pkg-config libzmq3-dev libmsgpack-dev liblmdb-dev libsqlite3-dev \

@@ -1,0 +1,276 @@
+/* One table of options and the rules between them. Whatever is wrong with them is a wrong command
+ * line (64): it stands in what was typed or set, and a second try cannot end better. */
+#include "broker/command.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "proto/host/options.h"
+
+enum {
+    SECONDS_MAX = 31536000, /* a year */
+    QUEUE_MIB_MAX = 65536,
+    MIB = 1024 * 1024,
+};
+
+/* What options_read fills in. */
+struct values {
+    uint64_t agencies;
+    bool has_agencies;
+    const char *roster;
+    bool has_roster;
+    uint64_t draw;
+    uint64_t draws;
+    uint64_t linger_s;
+    const char *winning_number;
+    const char *number_range;
+    uint64_t barrier_timeout_s;
+    int on_timeout; /* enum timeout_action */
+    uint64_t quorum;
+    uint64_t store_grace_s;
+    uint64_t recover;
+    bool has_recover;
+    uint64_t void_draw;
+    bool has_void;
+    const char *bind;
+    uint64_t port;
+    const char *folder;
+    uint64_t memory_mib;
+    bool is_insecure;
+};
+
+static const char *const timeout_actions[] =
+    {[TIMEOUT_VOID] = "void", [TIMEOUT_DRAW] = "draw", NULL};
+
+static const char details[] =
+    "Example: sorteo-broker --agencies 5\n"
+    "\n"
+    "It binds four ports: --port and the three behind it. The journal is for one broker at a time: "
+    "a "
+    "second one on the same journal takes over, and the first one ends.\n"
+    "\n"
+    "Exit codes: 0 every draw is over, or SIGTERM; 64 usage; 73, 74 the journal's folder or disk; "
+    "75 "
+    "the port or the journal is in use: try again; 78 do not start it again unasked: a newer "
+    "broker "
+    "has taken over, the draw opened with other options, or the journal is not the stores'.";
+
+/* Reads a whole number in digits. returns false: it is none, or too large. */
+static bool parse_u32(const char *text, size_t length, uint32_t *value)
+{
+    uint64_t read = 0;
+    if (length == 0 || length > 10)
+        return false;
+    for (size_t index = 0; index < length; index++) {
+        if (text[index] < '0' || text[index] > '9')
+            return false;
+        read = read * 10 + (uint64_t)(text[index] - '0');
+    }
+    if (read > UINT32_MAX)
+        return false;
+    *value = (uint32_t)read;
+    return true;
+}
+
+static void read_number(const struct program *program, const struct values *values,
+                        struct manifest_terms *terms)
+{
+    const char *dash = strchr(values->number_range, '-');
+    if (dash == NULL ||
+        !parse_u32(values->number_range, (size_t)(dash - values->number_range),
+                   &terms->range_first) ||
+        !parse_u32(dash + 1, strlen(dash + 1), &terms->range_last) ||
+        terms->range_first > terms->range_last)
+        options_fail(program,
+                     "--number-range '%s' is not of the form A-B, with A at most B and both at "
+                     "most 4294967295",
+                     values->number_range);
+    if (strcmp(values->winning_number, "random") == 0)
+        return;
+    terms->is_given = true;
+    if (!parse_u32(values->winning_number, strlen(values->winning_number), &terms->given))
+        options_fail(program, "--winning-number '%s' is neither a number nor 'random'",
+                     values->winning_number);
+    if (terms->given < terms->range_first || terms->given > terms->range_last)
+        options_fail(program, "--winning-number %s is outside --number-range %s",
+                     values->winning_number, values->number_range);
+}
+
+static void read_members(const struct program *program, const struct values *values,
+                         struct command *command)
+{
+    struct terms *terms = &command->broker.terms;
+    if (!values->has_agencies && !values->has_roster)
+        options_fail(program, "--agencies N or --roster IDS is missing: how many agencies, or "
+                              "which ones, the draw waits for");
+    terms->agencies_required = (uint32_t)values->agencies;
+    if (values->has_roster) {
+        size_t count = 0;
+        enum status status =
+            options_parse_ids(values->roster, command->roster, AGENCIES_MAX, &count);
+        if (status == STATUS_LIMIT)
+            options_fail(program, "--roster names more than %d agencies", AGENCIES_MAX);
+        if (status != STATUS_OK || count == 0)
+            options_fail(program, "--roster '%s' is not of the form 1,2,5-9, each id once",
+                         values->roster);
+        if (values->has_agencies && values->agencies != count)
+            options_fail(program,
+                         "--roster names %zu agencies, and --agencies (or "
+                         "AGENCY_QUORUM_MIN) says %u: all of a roster are waited for",
+                         count, terms->agencies_required);
+        terms->roster = command->roster;
+        terms->roster_count = (uint32_t)count;
+        terms->agencies_required = (uint32_t)count;
+    }
+    terms->quorum = (uint32_t)values->quorum;
+    if (terms->quorum > terms->agencies_required)
+        options_fail(program, "--quorum %u is more than the %u agencies that the draw waits for",
+                     terms->quorum, terms->agencies_required);
+}
+
+/* True when nobody outside this machine can reach a socket that is bound to this host. */
+static bool is_loopback(const char *host)
+{
+    struct addrinfo wanted = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    if (getaddrinfo(host, NULL, &wanted, &found) != 0)
+        return false;
+    bool is_inside = true;
+    for (const struct addrinfo *at = found; at != NULL; at = at->ai_next) {
+        struct sockaddr_in v4 = {0};
+        struct sockaddr_in6 v6 = {0};
+        if (at->ai_family == AF_INET)
+            memcpy(&v4, at->ai_addr, sizeof(v4));
+        else if (at->ai_family == AF_INET6)
+            memcpy(&v6, at->ai_addr, sizeof(v6));
+        bool is_v4 = at->ai_family == AF_INET && ntohl(v4.sin_addr.s_addr) >> 24 == 127;
+        bool is_v6 = at->ai_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+        is_inside = is_inside && (is_v4 || is_v6);
+    }
+    freeaddrinfo(found);
+    return is_inside;
+}
+
+static bool is_literal(const char *host)
+{
+    uint8_t address[sizeof(struct in6_addr)];
+    return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
+}
+
+/* A name that is some other machine's is the one under which the agencies know this one (a
+ * container's service, a load balancer): every interface is bound then. A foreign address in digits
+ * is a mistake, which the binding tells. */
+static void read_address(const struct program *program, const struct values *values,
+                         struct command *command)
+{
+    const char *host = values->bind;
+    if (strlen(host) >= sizeof(command->address.host))
+        options_fail(program, "--bind is longer than %zu bytes", sizeof(command->address.host) - 1);
+    if (!is_literal(host) && !socket_is_local_address(host))
+        host = "*";
+    memcpy(command->address.host, host, strlen(host) + 1);
+    command->address.port = (uint16_t)values->port;
+    if (!values->is_insecure && (strcmp(host, "*") == 0 || !is_loopback(host)))
+        options_fail(program,
+                     "--bind %s%s can be reached from other machines, and nothing is encrypted or "
+                     "checked there: add --insecure if that network is yours alone, or bind "
+                     "127.0.0.1",
+                     values->bind,
+                     strcmp(host, values->bind) == 0
+                         ? ""
+                         : ", which is no address of this machine and so means every interface,");
+}
+
+static void read_values(const struct program *program, const struct values *values,
+                        struct command *command)
+{
+    struct broker_options *broker = &command->broker;
+    struct terms *terms = &broker->terms;
+    read_members(program, values, command);
+    read_number(program, values, &terms->number);
+    terms->number.draw = (uint32_t)values->draw;
+    terms->barrier_timeout_ms = (int64_t)values->barrier_timeout_s * 1000;
+    terms->on_timeout = values->on_timeout == TIMEOUT_DRAW ? TIMEOUT_DRAW : TIMEOUT_VOID;
+    broker->draws = (uint32_t)values->draws;
+    if (values->draws > 0 && values->draw + values->draws - 1 > UINT32_MAX)
+        options_fail(program, "--draw and --draws lead beyond the highest id, 4294967295");
+    broker->linger_ms = (int64_t)values->linger_s * 1000;
+    broker->store_grace_ms = (int64_t)values->store_grace_s * 1000;
+    broker->lease_ms = LEASE_MS;
+    broker->queue_bytes = (size_t)values->memory_mib * MIB;
+    broker->recover_stores = (uint32_t)values->recover;
+    broker->void_draw = (uint32_t)values->void_draw;
+    command->folder = values->folder;
+    read_address(program, values, command);
+}
+
+void command_read(int argc, char **argv, struct command *command)
+{
+    struct values v = {
+        .draw = 1,
+        .draws = 1,
+        .linger_s = 30,
+        .winning_number = "random",
+        .number_range = "0-9999",
+        .on_timeout = TIMEOUT_VOID,
+        .quorum = 1,
+        .store_grace_s = 10,
+        .bind = "127.0.0.1",
+        .port = PORT_DEFAULT,
+        .folder = "data/broker",
+        .memory_mib = QUEUE_BYTES_DEFAULT / MIB,
+    };
+    const struct option options[] = {
+        {"agencies", "N", OPTION_NUMBER, &v.agencies, 1, AGENCIES_MAX, NULL, "AGENCY_QUORUM_MIN",
+         &v.has_agencies, "agencies that have to finish before the draw is made"},
+        {"roster", "IDS", OPTION_TEXT, &v.roster, 0, 0, NULL, NULL, &v.has_roster,
+         "only these agencies may take part, and all of them are waited for: 1,2,5-9"},
+        {"draw", "ID", OPTION_NUMBER, &v.draw, 1, UINT32_MAX, NULL, NULL, NULL,
+         "id of the first draw; an id is used once"},
+        {"draws", "N", OPTION_NUMBER, &v.draws, 0, UINT32_MAX, NULL, NULL, NULL,
+         "draws to make one after another; 0: for ever"},
+        {"linger", "S", OPTION_NUMBER, &v.linger_s, 0, SECONDS_MAX, NULL, NULL, NULL,
+         "seconds to stay after the last draw for agencies that have not fetched their winners"},
+        {"winning-number", "N|random", OPTION_TEXT, &v.winning_number, 0, 0, NULL, NULL, NULL,
+         "the number that wins"},
+        {"number-range", "A-B", OPTION_TEXT, &v.number_range, 0, 0, NULL, NULL, NULL,
+         "where the number is drawn from, both ends included"},
+        {"barrier-timeout", "S", OPTION_NUMBER, &v.barrier_timeout_s, 0, SECONDS_MAX, NULL, NULL,
+         NULL, "seconds after the draw's first agency to wait for the others; 0: for ever"},
+        {"on-timeout", "WHAT", OPTION_CHOICE, &v.on_timeout, 0, 0, timeout_actions, NULL, NULL,
+         "what happens then: void, or draw with the agencies that have finished"},
+        {"quorum", "N", OPTION_NUMBER, &v.quorum, 1, AGENCIES_MAX, NULL, NULL, NULL,
+         "agencies that have to have finished for --on-timeout draw; with fewer it is void"},
+        {"store-grace", "S", OPTION_NUMBER, &v.store_grace_s, 0, SECONDS_MAX, NULL, NULL, NULL,
+         "seconds without a sign of life after which a store is given up and replaced"},
+        {"recover", "N", OPTION_NUMBER, &v.recover, 1, STORES_MAX, NULL, NULL, &v.has_recover,
+         "the journal is lost: wait for N stores and go on with what they have sealed"},
+        {"void", "ID", OPTION_NUMBER, &v.void_draw, 1, UINT32_MAX, NULL, NULL, &v.has_void,
+         "void this draw, which is not published yet"},
+        {"bind", "ADDR", OPTION_TEXT, &v.bind, 0, 0, NULL, "SERVER_HOST", NULL,
+         "address or name to listen on; a name that is not this machine's, or *: every interface"},
+        {"port", "P", OPTION_NUMBER, &v.port, 1, UINT16_MAX - 3, NULL, "SERVER_PORT", NULL,
+         "first of four ports"},
+        {"data", "DIR", OPTION_TEXT, &v.folder, 0, 0, NULL, NULL, NULL, "folder of the journal"},
+        {"memory", "MiB", OPTION_NUMBER, &v.memory_mib, 1, QUEUE_MIB_MAX, NULL, NULL, NULL,
+         "batches that wait for a store take that much at most"},
+        {"insecure", NULL, OPTION_FLAG, &v.is_insecure, 0, 0, NULL, NULL, NULL,
+         "let other machines in without keys"},
+    };
+    const struct program program = {
+        "sorteo-broker",
+        "",
+        "Takes the bets of lottery agencies, stores them with its workers, waits until every "
+        "agency "
+        "has finished, makes the draw and tells each agency its winners.",
+        details,
+        options,
+        sizeof(options) / sizeof(options[0]),
+    };
+    options_read(&program, argc, argv);
+    memset(command, 0, sizeof(*command));
+    read_values(&program, &v, command);
+}

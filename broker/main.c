@@ -1,0 +1,120 @@
+/* sorteo-broker: puts journal, core and loop together, says what it listens on and waits for, and
+ * in the end why it ends. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "broker/command.h"
+#include "broker/journal.h"
+#include "broker/loop.h"
+#include "proto/host/clock.h"
+#include "proto/host/log.h"
+#include "proto/host/random.h"
+#include "proto/host/stop.h"
+
+enum {
+    /* Every agency has three connections, every store one; and what the program has open itself. */
+    DESCRIPTORS_NEEDED = 3 * AGENCIES_MAX + STORES_MAX + 64,
+    PROBLEM_BYTES_MAX = 5000,
+};
+
+/* What runs; taken apart in reverse order. */
+struct parts {
+    struct loop *loop;
+    struct journal *journal;
+    struct archive archive; /* the broker borrows it */
+    struct broker *broker;
+    char problem[PROBLEM_BYTES_MAX];
+};
+
+static enum status restore_record(void *broker, const struct record *record)
+{
+    return broker_restore(broker, record);
+}
+
+static void log_start(const struct command *command, const struct epoch *epoch)
+{
+    const struct terms *terms = &command->broker.terms;
+    uint32_t port = command->address.port;
+    log_event(LOG_INFO, "listen", LOG_SUCCESS,
+              "address: %s | rendezvous: %u | bets: %u | winners: %u | dispatch: %u",
+              command->address.host, port, port + 1, port + 2, port + 3);
+    log_event(LOG_INFO, "journal", LOG_SUCCESS, "folder: %s | epoch: %" PRIu64, command->folder,
+              epoch->number);
+    log_event(LOG_INFO, "wait", LOG_IN_PROGRESS, "draw: %u | agencies: %u | roster: %s",
+              terms->number.draw, terms->agencies_required,
+              terms->roster == NULL ? "any" : "given");
+}
+
+/* Sockets first: who cannot bind must not take the journal from the broker that has the ports. */
+static enum status begin(struct parts *parts, struct command *command)
+{
+    enum status status =
+        loop_create(&command->address, &parts->loop, parts->problem, sizeof(parts->problem));
+    if (status != STATUS_OK)
+        return status;
+    struct id id;
+    struct epoch epoch;
+    random_id(&id);
+    status = journal_open(command->folder, &id, JOURNAL_PATIENCE_MS, &parts->journal, &epoch,
+                          parts->problem, sizeof(parts->problem));
+    if (status != STATUS_OK)
+        return status;
+    parts->archive = journal_archive(parts->journal);
+    random_fill(command->broker.secret.bytes, DIGEST_BYTES);
+    (void)snprintf(parts->problem, sizeof(parts->problem), "%s", status_text(STATUS_NO_MEMORY));
+    status = broker_create(&command->broker, loop_outbox(parts->loop), loop_records(parts->loop),
+                           &parts->archive, loop_release(), &parts->broker);
+    if (status != STATUS_OK)
+        return status;
+    status = journal_load(parts->journal, restore_record, parts->broker);
+    if (status == STATUS_OK)
+        status = broker_start(parts->broker, &epoch, clock_now_ms(), clock_wall_ms());
+    if (status != STATUS_OK) {
+        const char *problem = status_text(status);
+        if (broker_verdict(parts->broker, &problem) == STATUS_OK)
+            problem = journal_problem(parts->journal);
+        (void)snprintf(parts->problem, sizeof(parts->problem), "%s", problem);
+        return status;
+    }
+    log_start(command, &epoch);
+    return STATUS_OK;
+}
+
+/* What the program ends with. A signal and the end of all draws are what it was asked for. */
+static int end(enum status status, const char *problem)
+{
+    bool is_success = status == STATUS_INTERRUPTED || status == STATUS_END;
+    int code = is_success ? 0 : status_exit_code(status);
+    log_event(is_success ? LOG_INFO : LOG_ERROR, "exit", is_success ? LOG_SUCCESS : LOG_FAIL,
+              "reason: %s | code: %d", problem, code);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    int stop = -1;
+    enum status status = stop_begin(&stop);
+    if (status != STATUS_OK)
+        return status_exit_code(status);
+    struct command command;
+    command_read(argc, argv, &command);
+    log_begin("sorteo-broker", LOG_INFO);
+    status = stop_raise_descriptors(DESCRIPTORS_NEEDED);
+    if (status != STATUS_OK) {
+        log_event(LOG_ERROR, "exit", LOG_FAIL,
+                  "reason: fewer than %d descriptors are allowed: raise the hard limit (ulimit "
+                  "-Hn) | code: %d",
+                  DESCRIPTORS_NEEDED, status_exit_code(status));
+        return status_exit_code(status);
+    }
+    struct parts parts = {0};
+    const char *problem = parts.problem;
+    status = begin(&parts, &command);
+    if (status == STATUS_OK)
+        status = loop_run(parts.loop, parts.broker, parts.journal, stop, &problem);
+    int code = end(status, problem);
+    broker_destroy(&parts.broker);
+    journal_close(&parts.journal);
+    loop_destroy(&parts.loop);
+    return code;
+}
