@@ -17,20 +17,23 @@ endif
 WIRE := check status pack bet csv batch digest seqset message schema item manifest \
     outbox
 HOST := clock random log options stop socket
-BROKER_CORE := record draw roll stores barrier ledger flights dispatch results broker requests past recovery recover intake workers phases
-BROKER_SHELL := journal_sql journal journal_record journal_load archive delivery loop command
+BROKER_CORE := record draw roll stores barrier ledger flights dispatch results broker \
+    requests past recovery recover intake workers phases
+BROKER_SHELL := journal_sql journal journal_record journal_load archive delivery loop \
+    command
 WORKER_CORE :=
 WORKER_SHELL :=
 AGENCY_CORE :=
 AGENCY_SHELL :=
-SORTEO :=
+SORTEO := names rows sample
 SUPPORT := sim/journal_memory unit/broker_bench
 SOCKET := socket loop loop_batches broker
 UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
-    clock log options stop archive barrier batch_faults command csv_pieces \
-    dispatch_model dispatch draw flights journal_load journal ledger_model ledger \
-    options_text protocol_vectors record results roll schema stores word
-PROGRAMS := sorteo-broker
+    clock log options stop archive barrier batch_faults broker_draw broker_recover \
+    broker_requests broker_stores command csv_pieces dispatch_model dispatch draw \
+    flights journal_load journal ledger_model ledger options_text protocol_vectors \
+    record results roll rows sample schema stores word
+PROGRAMS := sorteo-broker sorteo
 
 # ---- tools ----
 PACKAGES := build-essential pkg-config libzmq3-dev libmsgpack-dev liblmdb-dev libsqlite3-dev \
@@ -68,7 +71,7 @@ WORKER_O := $(call objects,worker,$(WORKER_CORE) $(WORKER_SHELL))
 AGENCY_O := $(call objects,agency,$(AGENCY_CORE) $(AGENCY_SHELL))
 SORTEO_O := $(call objects,deploy/sorteo,$(SORTEO))
 SUPPORT_O := $(call objects,tests,$(SUPPORT))
-MAINS_O := $(call objects,broker worker agency,main)
+MAINS_O := $(call objects,broker worker agency deploy/sorteo,main)
 
 all: $(PROGRAMS:%=$(BIN)/%)
 
@@ -82,6 +85,7 @@ $(BUILD)/libhost.a: $(HOST_O)
 $(BUILD)/libbroker.a: $(BROKER_O)
 $(BUILD)/libworker.a: $(WORKER_O)
 $(BUILD)/libagency.a: $(AGENCY_O)
+$(BUILD)/libsorteo.a: $(SORTEO_O)
 $(BUILD)/libtests.a: $(SUPPORT_O)
 $(BUILD)/lib%.a:
 	$(call say,AR,$@)
@@ -90,7 +94,7 @@ $(BUILD)/lib%.a:
 $(BUILD)/sorteo-broker: $(BUILD)/broker/main.o $(BUILD)/libbroker.a $(BUILD)/libhost.a $(BUILD)/libwire.a
 $(BUILD)/sorteo-worker: $(BUILD)/worker/main.o $(BUILD)/libworker.a $(BUILD)/libhost.a $(BUILD)/libwire.a
 $(BUILD)/sorteo-agency: $(BUILD)/agency/main.o $(BUILD)/libagency.a $(BUILD)/libhost.a $(BUILD)/libwire.a
-$(BUILD)/sorteo: $(SORTEO_O) $(BUILD)/libhost.a $(BUILD)/libwire.a
+$(BUILD)/sorteo: $(BUILD)/deploy/sorteo/main.o $(BUILD)/libsorteo.a $(BUILD)/libhost.a $(BUILD)/libwire.a
 $(PROGRAMS:%=$(BUILD)/%):
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -122,7 +126,7 @@ check: deps
 # ---- tests ----
 UNIT_BIN := $(UNIT:%=$(BUILD)/tests/unit/%_test)
 SOCKET_BIN := $(SOCKET:%=$(BUILD)/tests/socket/%_test)
-TEST_A := $(foreach l,tests broker worker agency host wire,$(BUILD)/lib$(l).a)
+TEST_A := $(foreach l,tests broker worker agency sorteo host wire,$(BUILD)/lib$(l).a)
 
 $(BUILD)/tests/%_test: $(BUILD)/tests/%_test.o $(TEST_A)
 	$(call say,LINK,$@)
