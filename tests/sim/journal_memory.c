@@ -122,10 +122,10 @@ static void recover(struct journal_memory *journal, const struct record *record)
     journal->epoch = record->recovered_epoch;
 }
 
-enum status journal_memory_apply(struct journal_memory *journal, uint64_t epoch,
+enum status journal_memory_apply(struct journal_memory *journal, uint64_t *epoch,
                                  const struct records *records)
 {
-    if (journal->epoch != epoch)
+    if (journal->epoch != *epoch)
         return STATUS_FENCED;
     for (size_t i = 0; i < records_count(records); i++) {
         const struct record *record = records_at(records, i);
@@ -136,6 +136,7 @@ enum status journal_memory_apply(struct journal_memory *journal, uint64_t epoch,
         if (record->kind == RECORD_RECOVERED)
             recover(journal, record);
     }
+    *epoch = journal->epoch;
     return STATUS_OK;
 }
 

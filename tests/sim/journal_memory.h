@@ -14,9 +14,9 @@ void journal_memory_destroy(struct journal_memory **journal);
 /* A copy as `cp` would make it. */
 struct journal_memory *journal_memory_copy(const struct journal_memory *journal);
 
-/* Takes the records of a turn. errors: FENCED: `epoch` is not the journal's any more: nothing was
- * taken. */
-enum status journal_memory_apply(struct journal_memory *journal, uint64_t epoch,
+/* Takes the records of a turn. in: epoch: the one that the broker has taken; a RECOVERED raises it.
+ * errors: FENCED: the journal's is another by now: nothing was taken. */
+enum status journal_memory_apply(struct journal_memory *journal, uint64_t *epoch,
                                  const struct records *records);
 
 /* A broker starts: pages of a draw that is not published are deleted, the epoch is raised.

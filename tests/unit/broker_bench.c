@@ -83,7 +83,8 @@ void bench_close(struct bench *bench)
 static void commit(struct bench *bench)
 {
     while (records_count(bench->records) > 0) {
-        cr_assert_eq(journal_memory_apply(bench->journal, bench->epoch, bench->records), STATUS_OK);
+        cr_assert_eq(journal_memory_apply(bench->journal, &bench->epoch, bench->records),
+                     STATUS_OK);
         records_reset(bench->records);
         broker_committed(bench->broker, bench->now_ms, bench->wall_ms);
     }

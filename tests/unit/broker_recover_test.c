@@ -9,6 +9,7 @@ static void begin(struct bench *bench)
     struct broker_options options;
     bench_options(&options);
     options.recover_stores = 1;
+    options.draws = 3;
     bench_open(bench, &options);
 }
 
