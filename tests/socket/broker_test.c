@@ -151,7 +151,7 @@ static void begin(void)
     snprintf(world.address.host, sizeof(world.address.host), "127.%u.%u.%u", 1 + (pid >> 16) % 250,
              (pid >> 8) % 256, 1 + pid % 254);
     world.address.port = PORT_DEFAULT;
-    strcpy(world.folder, "/tmp/broker_test.XXXXXX");
+    snprintf(world.folder, sizeof(world.folder), "/tmp/broker_test.XXXXXX");
     cr_assert_not_null(mkdtemp(world.folder));
     start_broker(); /* before there is a context: none survives a fork */
     cr_assert_eq(socket_context_create(SOCKETS, &world.context), STATUS_OK);

@@ -163,7 +163,7 @@ static inline void begin(void)
              (pid >> 8) % 256, 1 + pid % 254);
     world.address.port = PORT_DEFAULT;
     cr_assert_eq(stop_begin(&world.stop), STATUS_OK);
-    strcpy(world.folder, "/tmp/loop_test.XXXXXX");
+    snprintf(world.folder, sizeof(world.folder), "/tmp/loop_test.XXXXXX");
     cr_assert_not_null(mkdtemp(world.folder));
     open_journal(&world.journal);
     char problem[TEXT_BYTES_MAX];

@@ -35,6 +35,11 @@ static void end(void)
 
 TestSuite(socket, .init = begin, .timeout = 20);
 
+static void set_host(const char *host)
+{
+    snprintf(address.host, sizeof address.host, "%s", host);
+}
+
 static void *open_socket(enum socket_purpose purpose)
 {
     void *zocket = NULL;
@@ -323,7 +328,7 @@ Test(socket, address_in_use_is_busy_and_named)
 
 Test(socket, address_of_another_machine_cannot_be_bound)
 {
-    strcpy(address.host, "192.0.2.1"); /* RFC 5737: nobody's */
+    set_host("192.0.2.1"); /* RFC 5737: nobody's */
     assert_problem(SOCKET_BROKER_RENDEZVOUS, STATUS_CONFIG,
                    "cannot bind 192.0.2.1:5555: Cannot assign requested address");
     end();
@@ -331,10 +336,10 @@ Test(socket, address_of_another_machine_cannot_be_bound)
 
 Test(socket, name_that_nobody_knows_is_unreachable)
 {
-    strcpy(address.host, "no-such-host.invalid"); /* RFC 6761: never resolves */
+    set_host("no-such-host.invalid"); /* RFC 6761: never resolves */
     assert_problem(SOCKET_AGENCY_BETS, STATUS_UNREACHABLE,
                    "cannot find the host 'no-such-host.invalid': ");
-    strcpy(address.host, "*");
+    set_host("*");
     assert_problem(SOCKET_AGENCY_BETS, STATUS_UNREACHABLE, "cannot find the host '*': ");
     end();
 }
@@ -354,9 +359,9 @@ Test(socket, port_needs_room_for_three_more)
 Test(socket, name_with_both_kinds_of_address_is_dialled_as_ipv4)
 {
     address.port = (uint16_t)(20000 + getpid() % 10000); /* the address is everybody's here */
-    strcpy(address.host, "127.0.0.1");
+    set_host("127.0.0.1");
     void *bets = open_socket(SOCKET_BROKER_BETS);
-    strcpy(address.host, "localhost");
+    set_host("localhost");
     void *agency = open_socket(SOCKET_AGENCY_BETS);
     send_text(agency, "x", false);
     struct frames frames = {.count = 0};
@@ -370,11 +375,10 @@ Test(socket, name_with_both_kinds_of_address_is_dialled_as_ipv4)
 Test(socket, star_binds_every_interface)
 {
     address.port = (uint16_t)(30000 + getpid() % 2000);
-    char own[TEXT_BYTES_MAX];
-    strcpy(own, address.host);
-    strcpy(address.host, "*");
+    struct address own = address;
+    set_host("*");
     void *bets = open_socket(SOCKET_BROKER_BETS);
-    strcpy(address.host, own);
+    set_host(own.host);
     void *agency = open_socket(SOCKET_AGENCY_BETS);
     send_text(agency, "x", false);
     struct frames frames = {.count = 0};

@@ -251,7 +251,7 @@ Test(csv_faults, are_quotes_that_are_not_closed_within_the_limit)
     size_t bytes = sizeof start - 1;
     memcpy(text, start, bytes);
     while (bytes < sizeof text - 100)
-        bytes += (size_t)sprintf(text + bytes, GOOD "\n");
+        bytes += (size_t)snprintf(text + bytes, sizeof text - bytes, GOOD "\n");
     text[bytes - 3] = '"'; /* closed, far away */
     csv_begin(&csv, (const uint8_t *)text, bytes, true, TODAY);
     assert_next(FAULT_QUOTE, start, sizeof start - 2, 1);
@@ -260,10 +260,10 @@ Test(csv_faults, are_quotes_that_are_not_closed_within_the_limit)
 
 Test(csv_faults, are_long_rows_whose_first_line_is_short)
 {
-    size_t bytes = (size_t)sprintf(text, "\"A\nB\",");
+    size_t bytes = (size_t)snprintf(text, sizeof text, "\"A\nB\",");
     memset(text + bytes, 'n', 5000);
     bytes += 5000;
-    bytes += (size_t)sprintf(text + bytes, "\n" GOOD);
+    bytes += (size_t)snprintf(text + bytes, sizeof text - bytes, "\n" GOOD);
     csv_begin(&csv, (const uint8_t *)text, bytes, true, TODAY);
     assert_next(FAULT_LINE_TOO_LONG, "\"A", 2, 1);
     cr_assert_eq(csv_next(&csv, &row), STATUS_OK);

@@ -38,7 +38,7 @@ static inline void fixture_reopen(struct fixture *fixture, uint8_t id)
 static inline void fixture_begin(struct fixture *fixture)
 {
     memset(fixture, 0, sizeof(*fixture));
-    strcpy(fixture->folder, "/tmp/journal_test.XXXXXX");
+    snprintf(fixture->folder, sizeof(fixture->folder), "/tmp/journal_test.XXXXXX");
     cr_assert_not_null(mkdtemp(fixture->folder));
     cr_assert_eq(records_create(4096, 1 << 20, &fixture->records), STATUS_OK);
     fixture_reopen(fixture, 1);

@@ -309,7 +309,7 @@ Test(journal, never_retries_a_commit_that_failed, .timeout = 10)
 {
     struct fixture fixture;
     fixture_begin(&fixture);
-    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, NULL), 0);
     struct rlimit limit;
     cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
     struct rlimit tight = {.rlim_cur = 64, .rlim_max = limit.rlim_max};

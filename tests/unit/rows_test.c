@@ -147,9 +147,9 @@ static void look_at_bet(const struct bet *bet, void *context)
     memcpy(day, bet->birthdate.data, 10);
     cr_assert(strcmp(day, "1940-01-01") >= 0 && strcmp(day, "2006-12-31") <= 0, "%s", day);
     if (strcmp(day, seen->first_day) < 0)
-        strcpy(seen->first_day, day);
+        memcpy(seen->first_day, day, sizeof day);
     if (strcmp(day, seen->last_day) > 0)
-        strcpy(seen->last_day, day);
+        memcpy(seen->last_day, day, sizeof day);
     seen->leap_days += strcmp(day + 4, "-02-29") == 0;
 }
 
