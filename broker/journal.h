@@ -41,10 +41,10 @@ enum status journal_write(struct journal *journal, const struct records *records
 enum status journal_verdict(const struct journal *journal);
 const char *journal_problem(const struct journal *journal);
 
-/* Hands back what broker_restore takes: the stores; RECOVERED, the last one; then for each draw in order of id its
- * OPENED, PLANs and DECLARATIONs in the order in which they were written, DECISION and SEALED.
- * Of a draw that is over only OPENED (if it ever opened) and PUBLISHED or VOID. What a record
- * borrows is valid during the call.
+/* Hands back what broker_restore takes: the stores; RECOVERED, the last one; then for each draw in
+ * order of id its OPENED, PLANs and DECLARATIONs in the order in which they were written, DECISION
+ * and SEALED. Of a draw that is over only OPENED (if it ever opened) and PUBLISHED or VOID. What a
+ * record borrows is valid during the call.
  * errors: the reader's own; IO; NO_MEMORY. */
 typedef enum status journal_reader(void *reader, const struct record *record);
 enum status journal_load(struct journal *journal, journal_reader *read, void *reader);

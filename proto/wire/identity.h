@@ -1,5 +1,6 @@
-/* Who speaks, and in which of his lives: ids, epochs and openings (PROTOCOL.md, "Epochs and openings").
- * An opening of a store and an epoch of a broker have one shape and one rule, so they share one type. */
+/* Who speaks, and in which of his lives: ids, epochs and openings (PROTOCOL.md, "Epochs and
+ * openings"). An opening of a store and an epoch of a broker have one shape and one rule, so they
+ * share one type. */
 #ifndef SORTEO_PROTO_WIRE_IDENTITY_H
 #define SORTEO_PROTO_WIRE_IDENTITY_H
 
@@ -16,8 +17,9 @@ struct id {
     uint8_t bytes[ID_BYTES];
 };
 
-/* The n-th life of something, and the random id that tells two n-th lives apart. Number 0 with an id of
- * zeros is "none yet": a broker that recovers sends it, and a store neither refuses nor records it. */
+/* The n-th life of something, and the random id that tells two n-th lives apart. Number 0 with an
+ * id of zeros is "none yet": a broker that recovers sends it, and a store neither refuses nor
+ * records it. */
 struct epoch {
     uint64_t number;
     struct id id;

@@ -1,6 +1,6 @@
-/* Every named maximum of Sorteo, with where its number comes from. Nothing here is an option: what an
- * operator may change is an option of a program, bounded by what stands here. Numbers that a peer has to
- * know stand in PROTOCOL.md under "Limits" with the same name. */
+/* Every named maximum of Sorteo, with where its number comes from. Nothing here is an option: what
+ * an operator may change is an option of a program, bounded by what stands here. Numbers that a
+ * peer has to know stand in PROTOCOL.md under "Limits" with the same name. */
 #ifndef SORTEO_PROTO_WIRE_LIMITS_H
 #define SORTEO_PROTO_WIRE_LIMITS_H
 

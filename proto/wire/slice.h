@@ -1,5 +1,5 @@
-/* Bytes that somebody else owns. A slice is valid as long as the buffer that it was cut from; a slice of
- * length 0 may have a NULL pointer. It has no terminating NUL. */
+/* Bytes that somebody else owns. A slice is valid as long as the buffer that it was cut from; a
+ * slice of length 0 may have a NULL pointer. It has no terminating NUL. */
 #ifndef SORTEO_PROTO_WIRE_SLICE_H
 #define SORTEO_PROTO_WIRE_SLICE_H
 
