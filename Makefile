@@ -138,9 +138,24 @@ unit: $(UNIT_BIN)
 socket: $(SOCKET_BIN)
 	@tests/unit/run $(SOCKET_BIN)
 
+# Rules of STYLE that a machine can check, and that the checks can fail.
+lint:
+	@tests/lint/self_test
+	@tests/lint/run
+	@tests/lint/protocol
+
+# For tests/lint/run: what each list says, one module a line.
+print-lists:
+	@printf 'core %s\n' $(WIRE:%=proto/wire/%) $(BROKER_CORE:%=broker/%) \
+	    $(WORKER_CORE:%=worker/%) $(AGENCY_CORE:%=agency/%)
+	@printf 'shell %s\n' $(HOST:%=proto/host/%) $(BROKER_SHELL:%=broker/%) \
+	    $(WORKER_SHELL:%=worker/%) $(AGENCY_SHELL:%=agency/%) $(SORTEO:%=deploy/sorteo/%)
+	@printf 'test %s\n' $(UNIT:%=tests/unit/%_test) $(SOCKET:%=tests/socket/%_test) \
+	    $(SUPPORT:%=tests/%)
+
 clean:
 	rm -rf build
 
 -include $(shell find build/$(FLAVOUR) -name '*.d' 2>/dev/null)
-.PHONY: all deps check-deps demo check unit socket clean
+.PHONY: all deps check-deps demo check unit socket lint print-lists clean
 .SECONDARY:
