@@ -56,12 +56,13 @@ uint64_t rows_count(const struct rows_plan *plan, uint32_t agency)
     uint64_t before = 0;
     uint64_t through = 0;
     uint64_t all = 0;
-    for (uint32_t id = 1; id <= plan->agencies; id++) {
+    uint32_t id = 1;
+    do {
         uint64_t weight = between(&state, ROWS_SHARE_MIN, ROWS_SHARE_MAX);
         before += id < agency ? weight : 0;
         through += id <= agency ? weight : 0;
         all += weight;
-    }
+    } while (++id <= plan->agencies);
     return plan->bets * through / all - plan->bets * before / all; /* sums without a rest */
 }
 

@@ -101,7 +101,7 @@ static enum status write_file(const struct file *file, struct rows *rows, char *
 static enum status prepare_folder(const struct rows_plan *plan, const char *folder, bool overwrite,
                                   struct problem problem)
 {
-    struct file file;
+    struct file file = {.path = ""};
     if (strlen(folder) + sizeof "/agency-4294967295.csv" > sizeof file.path)
         return explain(problem, STATUS_CANNOT_CREATE, "cannot use '%s': the name is too long",
                        folder);
@@ -129,7 +129,7 @@ enum status sample_write(const struct rows_plan *plan, const char *folder, bool 
         return explain(problem, STATUS_NO_MEMORY, "cannot allocate a buffer of %d bytes",
                        BUFFER_BYTES);
     for (uint32_t agency = 1; agency <= plan->agencies && status == STATUS_OK; agency++) {
-        struct file file;
+        struct file file = {.path = ""};
         struct rows rows;
         name_file(&file, folder, agency);
         rows_begin(&rows, plan, agency);
