@@ -27,7 +27,7 @@ AGENCY_CORE :=
 AGENCY_SHELL :=
 SORTEO := names rows sample
 SUPPORT := sim/journal_memory unit/broker_bench
-SOCKET := socket loop loop_batches broker
+SOCKET := socket socket_open loop loop_batches broker
 UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
     clock log options stop archive barrier batch_faults broker_draw broker_recover \
     broker_requests broker_stores command csv_pieces dispatch_model dispatch draw \
