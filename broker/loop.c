@@ -20,16 +20,16 @@ enum {
     POLL_MS_MAX = LEASE_MS / 4,
     TRANSACTIONS_PER_TURN = 64, /* a turn's decisions lead to few others: a draw over, one opened */
     DROPPED_LOG_MS = 10000,
-    /* What one event may make at most: a word to each store and a few answers; a page or two
-     * sets in the largest header; a page of winners and a member list to journal. The core asks
-     * for itself where a tick may make more. */
+    /* What one event may make at most: a word to each store and a few answers; a page or two sets
+     * in the largest header; a page of winners to journal, or a manifest that is recovered (plan
+     * and declaration of each agency). The core asks for itself where a tick may make more. */
     EVENT_MESSAGES_MAX = 4 * STORES_MAX,
     EVENT_BYTES_MAX = 512 * 1024,
-    EVENT_RECORDS_MAX = 2 * STORES_MAX,
+    EVENT_RECORDS_MAX = 2 * AGENCIES_MAX + STORES_MAX,
     EVENT_RECORD_BYTES_MAX = FRAME_BYTES_MAX,
     OUTBOX_MESSAGES_MAX = 4096,
     OUTBOX_BYTES_MAX = 8 * EVENT_BYTES_MAX,
-    RECORDS_MAX = 1024,
+    RECORDS_MAX = 2 * EVENT_RECORDS_MAX,
     RECORD_BYTES_MAX = 2 * EVENT_RECORD_BYTES_MAX,
 };
 

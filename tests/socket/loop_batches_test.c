@@ -289,7 +289,7 @@ static void answer_with_much(struct broker *broker, const struct heard *heard, v
 {
     (void)payload;
     cr_assert(outbox_has_room(broker->outbox, 256, 512 << 10));
-    cr_assert(records_has_room(broker->records, 128, 1 << 20));
+    cr_assert(records_has_room(broker->records, 2 * AGENCIES_MAX + 64, 1 << 20));
     struct message ping = {.kind = MESSAGE_PING, .epoch = {.number = 1}};
     if (heard->kind == HEARD_WORKER)
         for (int index = 0; index < 256; index++)
