@@ -79,9 +79,15 @@ static void hold_back(struct broker *broker)
         finish(broker);
 }
 
+static void hear_no_refused_bets(struct broker *broker, const struct heard *heard, void *payload)
+{
+    cr_assert_null(payload);
+    cr_assert_not(heard->kind == HEARD_BETS && broker->refuses_bets);
+}
+
 Test(loop_batches, reads_bets_only_while_the_core_wants_them)
 {
-    cr_assert_eq(run(hold_back, NULL), STATUS_END);
+    cr_assert_eq(run(hold_back, hear_no_refused_bets), STATUS_END);
     cr_assert_eq(world.broker.heard[1].kind, HEARD_BETS);
 }
 
