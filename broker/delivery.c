@@ -260,6 +260,7 @@ static enum status send_one(struct delivery *delivery, const struct outbound *ou
         break;
     }
     CHECK(false);
+    return STATUS_INVALID;
 }
 
 enum status delivery_send(struct delivery *delivery, struct outbox *outbox)

@@ -265,4 +265,5 @@ enum status journal_write_record(struct journal *journal, const struct record *r
         return write_recovered(journal, record);
     }
     CHECK(false);
+    return STATUS_INVALID;
 }
