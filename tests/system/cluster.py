@@ -1,8 +1,8 @@
 """Real processes of one Sorteo on loopback, for the system tests.
 
-A Cluster starts programs from build/bin with their files in one temporary folder and ports of its own, reads
-their log lines as they come, and waits for events (a log line, an exit) with a deadline: never for time to
-pass. Leaving it ends everything that it started and checks that nothing is left.
+A Cluster starts programs from build/bin with their files in one temporary folder and ports of its
+own, reads their log lines as they come, and waits for events (a log line, an exit) with a deadline:
+never for time to pass. Leaving it ends everything that it started and checks that nothing is left.
 """
 import os
 import queue
@@ -65,7 +65,8 @@ class Process:
                     line = self.lines[at]
                     at += 1
                     if line is None:
-                        raise AssertionError(f"{self.name} ended without /{pattern}/:\n{self.log()}")
+                        raise AssertionError(
+                            f"{self.name} ended without /{pattern}/:\n{self.log()}")
                     found = wanted.search(line)
                     if found and skip == 0:
                         return found
@@ -73,14 +74,16 @@ class Process:
                 left = until - time.monotonic()
                 if left <= 0 or not self.arrived.wait(left):
                     if time.monotonic() >= until:
-                        raise AssertionError(f"{self.name}: no /{pattern}/ in {deadline_s} s:\n{self.log()}")
+                        raise AssertionError(
+                            f"{self.name}: no /{pattern}/ in {deadline_s} s:\n{self.log()}")
 
     def wait_exit(self, deadline_s=DEADLINE_S):
         """Waits for the end and answers the exit code (negative: the signal)."""
         try:
             code = self.popen.wait(deadline_s)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} still runs after {deadline_s} s:\n{self.log()}") from None
+            raise AssertionError(
+                f"{self.name} still runs after {deadline_s} s:\n{self.log()}") from None
         self.reader.join(STOP_S)
         return code
 
@@ -88,7 +91,7 @@ class Process:
         return self.popen.poll() is None
 
     def kill(self):
-        """kill -9, and waits until it is gone (its children with it: workers die with their parent)."""
+        """kill -9, and waits for its end (with its children: workers die with their parent)."""
         if self.runs():
             os.kill(self.pid, signal.SIGKILL)
         self.popen.wait(DEADLINE_S)
@@ -172,7 +175,8 @@ class Cluster:
 
     def start(self, name, program, arguments, environment=None, stdin=None):
         command = program if isinstance(program, list) else [os.path.join(BIN, program)]
-        process = Process(name, command + [str(a) for a in arguments], self.folder, environment, stdin)
+        process = Process(name, command + [str(a) for a in arguments], self.folder, environment,
+                          stdin)
         self.processes.append(process)
         return process
 
@@ -234,7 +238,8 @@ def sample(folder, agencies, bets, seed=1):
     paths = [os.path.join(folder, f"agency-{i}.csv") for i in range(1, agencies + 1)]
     if not all(os.path.exists(path) for path in paths):
         os.makedirs(folder, exist_ok=True)
-        subprocess.run([os.path.join(BIN, "sorteo"), "sample", "--agencies", str(agencies), "--bets", str(bets),
-                        "--seed", str(seed), "--output", folder, "--force"], check=True,
+        subprocess.run([os.path.join(BIN, "sorteo"), "sample", "--agencies", str(agencies),
+                        "--bets", str(bets), "--seed", str(seed), "--output", folder, "--force"],
+                       check=True,
                        stdout=subprocess.DEVNULL)
     return paths
