@@ -153,9 +153,25 @@ print-lists:
 	@printf 'test %s\n' $(UNIT:%=tests/unit/%_test) $(SOCKET:%=tests/socket/%_test) \
 	    $(SUPPORT:%=tests/%)
 
+# ---- readers of code ----
+SOURCES = $(shell git ls-files '*.c' '*.h')
+# Criterion's macros are beyond these two; everything else is read.
+READ = $(shell git ls-files '*.c' | grep -v '^tests/\(unit\|socket\)/')
+
+format:
+	clang-format -i $(SOURCES)
+format-check:
+	clang-format --dry-run -Werror $(SOURCES)
+tidy:
+	@printf '%s\n' $(READ) | xargs -P 2 -n 8 sh -c 'clang-tidy --quiet --warnings-as-errors="*" \
+	    "$$@" -- -std=c11 -D_GNU_SOURCE -I. 2>/dev/null' tidy
+cppcheck:
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr -I. -j2 \
+	    --error-exitcode=1 --suppress=missingIncludeSystem -D_GNU_SOURCE $(READ)
+
 clean:
 	rm -rf build
 
 -include $(shell find build/$(FLAVOUR) -name '*.d' 2>/dev/null)
-.PHONY: all deps check-deps demo check unit socket lint print-lists clean
+.PHONY: all format format-check tidy cppcheck deps check-deps demo check unit socket lint print-lists clean
 .SECONDARY:

@@ -240,8 +240,9 @@ static struct winner *collect_winners(const struct journal_memory *journal, uint
             record->draw != draw || record->found.agency != agency)
             continue;
         while (item_next_winner(record->found.body, &at, &item) == STATUS_OK) {
-            winners = realloc(winners, (*count + 1) * sizeof *winners);
-            CHECK(winners != NULL);
+            struct winner *grown = realloc(winners, (*count + 1) * sizeof *winners);
+            CHECK(grown != NULL);
+            winners = grown;
             winners[(*count)++] = (struct winner){item.seq,
                                                   item.row,
                                                   {record->found.body.data + before, at - before}};
