@@ -97,7 +97,8 @@ struct scan {
     size_t at;
 };
 
-/* What stands at the scan, behind a field of either kind. */
+/* What stands at the scan, behind a field of either kind: a comma, the row's end, or what no field
+ * may be followed by, text behind a closing quote or a quote in a field without. */
 static enum scanned scan_end(struct scan *scan, struct layout *layout)
 {
     const uint8_t *from = scan->text + scan->at;
@@ -140,8 +141,6 @@ static enum scanned scan_unquoted(struct scan *scan, struct layout *layout)
     size_t start = scan->at, at = start;
     while (at < scan->bytes && text[at] != ',' && text[at] != '\n' && text[at] != '"')
         at++;
-    if (at < scan->bytes && text[at] == '"')
-        return SCANNED_STRAY_QUOTE;
     if (at < scan->bytes && text[at] == '\n' && at > start && text[at - 1] == '\r')
         at--;
     scan->at = at;

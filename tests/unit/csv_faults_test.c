@@ -78,6 +78,10 @@ Test(csv_faults, are_blank_lines)
     assert_next(FAULT_NONE, GOOD, sizeof GOOD - 1, 1);
     assert_next(FAULT_COLUMNS_MISSING, "", 0, 1);
     cr_assert_eq(csv_next(&csv, &row), STATUS_END);
+    static const char behind_cr[] = "\r\n" GOOD "\n" GOOD "\n" GOOD "\n" GOOD "\n";
+    csv_begin(&csv, (const uint8_t *)behind_cr + 1, sizeof behind_cr - 2, true, TODAY);
+    assert_next(FAULT_COLUMNS_MISSING, "", 0, 1); /* what stands before the buffer is not its own */
+    assert_next(FAULT_NONE, GOOD, sizeof GOOD - 1, 1);
 }
 
 Test(csv_faults, are_names_that_are_empty_too_long_or_not_text)
@@ -181,6 +185,8 @@ Test(csv_faults, are_carriage_returns_that_end_no_line)
     csv_begin(&csv, (const uint8_t *)alone, sizeof alone - 1, true, TODAY);
     assert_next(FAULT_NUMBER_CHARACTER, alone, sizeof alone - 1, 0);
     cr_assert_eq(csv_next(&csv, &row), STATUS_END);
+    csv_begin(&csv, (const uint8_t *)"\"A\r", 3, true, TODAY);
+    assert_next(FAULT_QUOTE, "\"A\r", 3, 0);
 }
 
 Test(csv_faults, end_with_the_first_line_when_a_quote_is_never_closed)
@@ -269,6 +275,19 @@ Test(csv_faults, are_long_rows_whose_first_line_is_short)
     cr_assert_eq(csv_next(&csv, &row), STATUS_OK);
     cr_assert_eq(row.fault, FAULT_LINE_TOO_LONG);
     assert_next(FAULT_NONE, GOOD, sizeof GOOD - 1, 0);
+    text[1] = '\0'; /* its length is said first */
+    csv_begin(&csv, (const uint8_t *)text, bytes, true, TODAY);
+    assert_next(FAULT_LINE_TOO_LONG, "\"\0", 2, 1);
+}
+
+/* The row's CR is the last byte that is looked at, its LF the first that is not. */
+Test(csv_faults, are_long_quoted_rows_with_a_line_end_just_behind_the_limit)
+{
+    memset(text, 'n', sizeof text);
+    memcpy(text, "\"A\nB", 4);
+    memcpy(text + CSV_LINE_BYTES_MAX, "\"\r\n", 3);
+    csv_begin(&csv, (const uint8_t *)text, CSV_LINE_BYTES_MAX + 3, true, TODAY);
+    assert_next(FAULT_LINE_TOO_LONG, "\"A", 2, 1);
 }
 
 Test(csv_faults, come_in_the_order_of_the_columns)
