@@ -231,7 +231,8 @@ static struct slice take_slice(struct unpacker *unpacker, uint64_t bytes, size_t
     if (bytes < bytes_min || bytes > bytes_max)
         fail(unpacker);
     const uint8_t *data = take(unpacker, (size_t)bytes);
-    return data == NULL ? (struct slice){0} : (struct slice){data, (size_t)bytes};
+    struct slice taken = {.data = data, .bytes = data == NULL ? 0 : (size_t)bytes};
+    return taken;
 }
 
 struct slice unpack_bin(struct unpacker *unpacker, size_t bytes_min, size_t bytes_max)
