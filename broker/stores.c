@@ -95,18 +95,18 @@ enum status stores_register(struct stores *stores, uint64_t peer,
     const bool is_unknown = store == NULL;
     const int found = stores_find(stores, peer);
 
-    if (found >= 0 && &stores->slots[found] != store)
+    if (found >= 0 && !id_is_equal(&stores->slots[found].id, &message->store))
         return STATUS_STALE;
-    if (!is_unknown) {
+    if (is_unknown) {
+        if (stores->count == STORES_MAX)
+            return STATUS_LIMIT;
+        store = await(stores, &message->store, now_ms);
+    } else {
         const enum epoch_order order = epoch_compare(&store->opening, &message->opening);
 
         if (order == EPOCH_OLDER || order == EPOCH_RIVAL)
             return STATUS_STALE;
     }
-    if (is_unknown && stores->count == STORES_MAX)
-        return STATUS_LIMIT;
-    if (is_unknown)
-        store = await(stores, &message->store, now_ms);
     keep_state_before(store, now_ms);
     store->state = STORE_REGISTERING;
     store->opening = message->opening;

@@ -206,6 +206,8 @@ static int resolve(const char *host, char digits[NI_MAXHOST])
     int rc = look_up(host, &found);
     if (rc != 0)
         return rc;
+    if (found == NULL)
+        return EAI_NONAME;
     const struct addrinfo *chosen = found;
     for (const struct addrinfo *at = found; at != NULL && chosen->ai_family != AF_INET;
          at = at->ai_next)
