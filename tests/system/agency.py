@@ -27,6 +27,7 @@ class Agency:
         self.attempt, self.unanswered, self.published = 0, 0, None
         # seq → round of its last sending; what was tried at least once, lost on purpose, sent again
         self.sent, self.tried, self.durable, self.lost, self.repaired = {}, set(), set(), [], set()
+        self.counts = {"polls": 0, "cut": 0, "pages": 0, "redials": 0}
         self.context, self.sockets = zmq.Context(), []
         self.dial()
 
@@ -66,6 +67,7 @@ class Agency:
             if self.unanswered >= self.options.retries:
                 fail(69, "the broker does not answer")
             if self.unanswered % wire.UNANSWERED_REDIAL == 0:
+                self.counts["redials"] += 1
                 self.dial()
                 if kind != HELLO:
                     self.hello(0)
@@ -169,6 +171,8 @@ class Agency:
             for seq in missing:
                 del self.sent[seq]
             start = 0 if reply["upto"] == wire.ALL_IS_SAID else reply["upto"]
+            self.counts["polls"] += 1
+            self.counts["cut"] += start > 0
             if reply["round_seen"] >= self.round:
                 self.round, self.is_marked = self.round + 1, False
             is_busy = missing or len(self.durable) != before or start
@@ -186,6 +190,7 @@ class Agency:
                 self.wait(wire.WAIT_MS_MIN)
                 continue
             winners, first = wire.unpack_all(body), first or page
+            self.counts["pages"] += 1
             same = all(page[key] == first[key] for key in ("number", "root", "seed", "total"))
             if not same or (page["from"], page["upto"]) != (len(rows), len(rows) + len(winners)):
                 fail(76, "the pages of the result do not fit together")
@@ -215,7 +220,7 @@ class Agency:
         wire.write_rows(self.options.output, rows)
         self.ask(BYE)
         print(json.dumps({"batches": len(self.digests), "winners": len(rows), "lost": self.lost,
-                          "repaired": sorted(self.repaired)}), file=sys.stderr)
+                          "repaired": sorted(self.repaired), **self.counts}), file=sys.stderr)
 
 
 def main():
