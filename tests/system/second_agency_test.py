@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""The agency that was written from PROTOCOL.md alone (agency.py) beside the C one, at real brokers and
-workers: both take part in one draw, one goes on where the other was killed, and both are told the
-same winners. What they disagree about is a bug in one of them or in the page."""
+"""The agency that was written from PROTOCOL.md alone (agency.py) beside the C one, at real brokers
+and workers: both take part in one draw, one goes on where the other was killed [M-24] [M-25], and
+both are told the same winners [M-34]. What they disagree about is a bug in one of them or in the
+page."""
 import json
 import os
 import sys
@@ -51,7 +52,7 @@ def both_take_part_and_lost_batches_are_repaired(inputs):
 
 
 def each_goes_on_where_the_other_was_killed(inputs):
-    """One declares and dies, the other declares the same file: its root must be the journaled one."""
+    """One declares and dies, the other declares the same file: its root must be the first one's."""
     with Cluster(agencies=3, winning_number=NUMBER) as cluster:
         broker = cluster.broker()
         cluster.workers(1)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""A stranger at a real broker's ports: every message that PROTOCOL.md shows is sent whole, cut at each
-byte, with each byte changed and with a byte more, to every socket. Each request has exactly one reply
-[M-21], in its envelope [M-5], and nothing ends the broker [M-68]."""
+"""A stranger at a real broker's ports: every message that PROTOCOL.md shows is sent whole, cut at
+each byte, with each byte changed and with a byte more, to every socket. Each request has exactly
+one reply [M-21], in its envelope [M-5], and nothing ends the broker [M-68]."""
 import os
 import signal
 import sys
