@@ -1,0 +1,99 @@
+/* Checks on pages of winners; nothing here trusts the broker. */
+#include "agency/result.h"
+
+const char *result_fault_text(enum result_fault fault)
+{
+    static const char *const TEXTS[] = {
+#define X(name, text) [RESULT_FAULT_##name] = (text),
+        RESULT_FAULT_TABLE(X)
+#undef X
+    };
+    if ((size_t)fault >= sizeof(TEXTS) / sizeof(TEXTS[0]))
+        return "unknown fault";
+    return TEXTS[fault];
+}
+
+static bool seed_is_committed(struct slice seed, const struct digest *commitment,
+                              struct hasher *hasher)
+{
+    static const struct digest GIVEN = {{0}};
+    if (digest_is_equal(commitment, &GIVEN))
+        return seed.bytes == 0;
+    if (seed.bytes != DIGEST_BYTES)
+        return false;
+    struct digest digest;
+    hasher_sum(hasher, &seed, 1, &digest);
+    return digest_is_equal(&digest, commitment);
+}
+
+static bool page_is_of(const struct result *result, const struct message_result *page)
+{
+    struct slice seed = {.data = result->seed.bytes, .bytes = result->seed_bytes};
+    return page->number == result->number && digest_is_equal(&page->root, &result->root) &&
+           page->total == result->total && slice_is_equal(page->seed, seed);
+}
+
+/* Where the next winner has to lie. */
+static enum result_fault check_winner(const struct result *result, const struct item_winner *item,
+                                      const struct cuts *cuts)
+{
+    bool is_behind = item->seq > result->last_seq ||
+                     (item->seq == result->last_seq && item->row > result->last_row);
+    if (result->winners > 0 && !is_behind)
+        return RESULT_FAULT_ORDER;
+    if (item->seq >= cuts->count || item->row >= cuts_at(cuts, item->seq)->bets)
+        return RESULT_FAULT_PLACE;
+    if (item->bet.number != result->number)
+        return RESULT_FAULT_NUMBER;
+    return RESULT_FAULT_NONE;
+}
+
+static enum result_fault take_winners(struct result *result, const struct message_result *page,
+                                      struct slice body, const struct cuts *cuts)
+{
+    size_t at = 0;
+    struct item_winner item;
+    for (uint32_t i = page->from; i < page->upto; i++) {
+        if (item_next_winner(body, &at, &item) != STATUS_OK)
+            return RESULT_FAULT_FORM;
+        enum result_fault fault = check_winner(result, &item, cuts);
+        if (fault != RESULT_FAULT_NONE)
+            return fault;
+        result->last_seq = item.seq;
+        result->last_row = item.row;
+        result->winners++;
+    }
+    return item_next_winner(body, &at, &item) == STATUS_END ? RESULT_FAULT_NONE : RESULT_FAULT_FORM;
+}
+
+enum result_fault result_take(struct result *result, const struct message_result *page,
+                              struct slice body, const struct cuts *cuts,
+                              const struct digest *commitment, struct hasher *hasher)
+{
+    if (result->has_page && !page_is_of(result, page))
+        return RESULT_FAULT_CHANGED;
+    if (!result->has_page && !seed_is_committed(page->seed, commitment, hasher))
+        return RESULT_FAULT_SEED;
+    bool is_empty = page->upto == page->from;
+    if (page->from != result->winners || page->upto < page->from || page->upto > page->total ||
+        (is_empty && page->from != page->total))
+        return RESULT_FAULT_PAGE;
+
+    struct result taken = *result;
+    taken.has_page = true;
+    taken.number = page->number;
+    taken.root = page->root;
+    taken.total = page->total;
+    taken.seed_bytes = (uint32_t)page->seed.bytes;
+    if (page->seed.bytes == DIGEST_BYTES)
+        memcpy(taken.seed.bytes, page->seed.data, DIGEST_BYTES);
+    enum result_fault fault = take_winners(&taken, page, body, cuts);
+    if (fault == RESULT_FAULT_NONE)
+        *result = taken;
+    return fault;
+}
+
+bool result_is_whole(const struct result *result)
+{
+    return result->has_page && result->winners == result->total;
+}

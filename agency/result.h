@@ -1,0 +1,54 @@
+/* What an agency believes of a result: pages in order, all of the same draw's number and root,
+ * winners in strictly rising (seq, row), each inside the agency's own file and with the number that
+ * was drawn, the seed the one that HELLO committed to. That each winner equals the file's row is
+ * for whoever has the file (winners.h). */
+#ifndef SORTEO_AGENCY_RESULT_H
+#define SORTEO_AGENCY_RESULT_H
+
+#include "agency/cuts.h"
+#include "proto/wire/item.h"
+
+/* Why a page is not believed.
+ *    fault      text, after "the result is wrong: " */
+#define RESULT_FAULT_TABLE(X)                                                       \
+    X(NONE, "no fault")                                                             \
+    X(FORM, "a page has not the specified form")                                    \
+    X(PAGE, "a page does not follow the one before")                                \
+    X(CHANGED, "its number, root or seed changed from one page to the next")        \
+    X(SEED, "its seed is not the one that was committed to when the draw was open") \
+    X(ORDER, "its winners are not in the order of the file")                        \
+    X(PLACE, "it names a bet beyond the end of the file")                           \
+    X(NUMBER, "it names a bet with another number than the drawn one")
+
+enum result_fault {
+#define X(name, text) RESULT_FAULT_##name,
+    RESULT_FAULT_TABLE(X)
+#undef X
+};
+
+const char *result_fault_text(enum result_fault fault);
+
+/* The result as far as it was read. Zeroed: nothing yet. */
+struct result {
+    bool has_page;
+    uint32_t number;
+    struct digest root;
+    struct digest seed;
+    uint32_t seed_bytes; /* DIGEST_BYTES or 0 */
+    uint32_t total;
+    uint32_t winners;  /* read so far: the next page's `from` */
+    uint32_t last_seq; /* of the last winner, where winners > 0 */
+    uint32_t last_row;
+};
+
+/* Takes a page that answers WINNERS{from = result->winners}.
+ * in: commitment: as HELLO told it, zeros where the number was given; body: the page's items.
+ * out: result: the page is in it, unchanged after a fault. cost: O(bytes), allocates nothing. */
+enum result_fault result_take(struct result *result, const struct message_result *page,
+                              struct slice body, const struct cuts *cuts,
+                              const struct digest *commitment, struct hasher *hasher);
+
+/* True when every winner was read. */
+bool result_is_whole(const struct result *result);
+
+#endif
