@@ -24,16 +24,16 @@ BROKER_SHELL := journal_sql journal journal_record journal_load archive delivery
 WORKER_CORE :=
 WORKER_SHELL :=
 AGENCY_CORE := states cuts window pace result agency asking replies
-AGENCY_SHELL :=
+AGENCY_SHELL := output source scanner cutter payloads reader
 SORTEO := names rows sample
 SUPPORT := sim/journal_memory unit/broker_bench
 SOCKET := socket socket_open loop loop_batches broker
 UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
     clock log options stop agency_hello agency_result agency_sending archive barrier \
     batch_faults broker_draw broker_recover broker_requests broker_stores command \
-    csv_pieces cuts dispatch_model dispatch draw flights journal_load journal \
-    ledger_model ledger options_text pace protocol_vectors record result results roll \
-    rows sample schema states stores window word
+    csv_pieces cuts cutter dispatch_model dispatch draw flights journal_load journal \
+    ledger_model ledger options_text output pace payloads protocol_vectors reader record \
+    result results roll rows sample scanner schema source states stores window word
 PROGRAMS := sorteo-broker sorteo
 
 # ---- tools ----
