@@ -24,7 +24,8 @@ BROKER_SHELL := journal_sql journal journal_record journal_load archive delivery
 WORKER_CORE :=
 WORKER_SHELL :=
 AGENCY_CORE := states cuts window pace result agency asking replies
-AGENCY_SHELL := output source scanner cutter payloads reader
+AGENCY_SHELL := output source scanner cutter payloads reader outgoing line winners \
+    progress checking settings loop
 SORTEO := names rows sample
 SUPPORT := sim/journal_memory unit/broker_bench
 SOCKET := socket socket_open loop loop_batches broker
@@ -32,9 +33,10 @@ UNIT := status pack bet csv csv_faults batch digest seqset message item manifest
     clock log options stop agency_hello agency_result agency_sending archive barrier \
     batch_faults broker_draw broker_recover broker_requests broker_stores command \
     csv_pieces cuts cutter dispatch_model dispatch draw flights journal_load journal \
-    ledger_model ledger options_text output pace payloads protocol_vectors reader record \
-    result results roll rows sample scanner schema source states stores window word
-PROGRAMS := sorteo-broker sorteo
+    ledger_model ledger options_text outgoing output pace payloads protocol_vectors \
+    reader record result results roll rows sample scanner schema source states stores \
+    window winners word
+PROGRAMS := sorteo-broker sorteo sorteo-agency
 
 # ---- tools ----
 PACKAGES := build-essential pkg-config libzmq3-dev libmsgpack-dev liblmdb-dev libsqlite3-dev \

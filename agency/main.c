@@ -1,0 +1,52 @@
+/* sorteo-agency: options in, exit code out. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "agency/checking.h"
+#include "agency/loop.h"
+#include "agency/settings.h"
+#include "proto/host/clock.h"
+#include "proto/host/log.h"
+#include "proto/host/random.h"
+#include "proto/host/stop.h"
+
+enum { DESCRIPTORS_NEEDED = 64 };
+
+static int fail_to_start(const char *what, enum status status)
+{
+    log_event(LOG_ERROR, "start", LOG_FAIL, "error: %s: %s", what, status_text(status));
+    return status_exit_code(status);
+}
+
+int main(int argc, char **argv)
+{
+    int stop;
+    enum status status = stop_begin(&stop);
+    if (status != STATUS_OK)
+        return fail_to_start("signals", status);
+
+    struct settings settings;
+    settings_read(argc, argv, &settings);
+    if (settings.checks) {
+        log_begin("sorteo-agency", LOG_INFO);
+        return checking_run(settings.input, clock_today(), stop);
+    }
+    char name[32];
+    snprintf(name, sizeof(name), "sorteo-agency %" PRIu32, settings.terms.id);
+    log_begin(name, LOG_INFO);
+    status = stop_raise_descriptors(DESCRIPTORS_NEEDED);
+    if (status != STATUS_OK)
+        return fail_to_start("open files (ulimit -n)", status);
+
+    struct loop_terms terms = {
+        .broker = settings.broker,
+        .agency = settings.terms,
+        .input = settings.input,
+        .output = settings.output,
+        .today = clock_today(),
+        .stop = stop,
+    };
+    terms.agency.incarnation = clock_wall_ns();
+    random_fill(&terms.agency.jitter_seed, sizeof(terms.agency.jitter_seed));
+    return loop_run_agency(&terms);
+}

@@ -1,0 +1,41 @@
+/* What an agency tells its user: a line for each change of state, at most one each few seconds
+ * while it sends or waits, and at the end what happened, why, and what to do about it. */
+#ifndef SORTEO_AGENCY_PROGRESS_H
+#define SORTEO_AGENCY_PROGRESS_H
+
+#include "agency/agency.h"
+#include "proto/host/log.h"
+
+enum {
+    PROGRESS_SENDING_MS = 2000,  /* between two lines while sending */
+    PROGRESS_WAITING_MS = 15000, /* between two that say the same at the barrier */
+    PROGRESS_ASKING_MS = 5000,   /* between two while the broker does not answer */
+};
+
+/* What was said so far. Zeroed: nothing. */
+struct progress {
+    bool has_said_plan;
+    bool has_said_sent;
+    struct agency_barrier said; /* the barrier as it was last told */
+    struct log_limit sending;
+    struct log_limit waiting;
+    struct log_limit asking;
+};
+
+/* Says what has changed. in: broker: HOST:PORT, for messages. */
+void progress_turn(struct progress *progress, const struct agency *agency, const char *broker,
+                   int64_t now_ms);
+
+/* The winners are on disk. */
+void progress_won(const struct agency *agency, const char *output);
+
+/* The core has failed: what, why, what to do. in: input: the file's name; line: of the bet that the
+ * broker refused, 0 where it is not known. */
+void progress_failed(const struct agency *agency, const char *broker, const char *input,
+                     uint64_t line);
+
+/* Anything that the shell found out by itself. in: action of the course's list. */
+void progress_gave_up(const char *action, const char *hint, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif
