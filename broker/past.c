@@ -50,7 +50,9 @@ static void admit_to_published(struct broker *broker, const struct request *requ
 
     if (broker->archive->agency(broker->archive->owner, request->message->draw, request->agency,
                                 &agency) != STATUS_OK) {
-        requests_refuse(broker, request, REFUSAL_LATE, 0);
+        bool is_excluded = request->message->draw == broker->draw &&
+                           barrier_excludes(broker->barrier, request->agency);
+        requests_refuse(broker, request, is_excluded ? REFUSAL_EXCLUDED : REFUSAL_LATE, 0);
         return;
     }
     message.admitted = (struct message_admitted){
