@@ -2,6 +2,8 @@
 #include <criterion/criterion.h>
 
 #include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "agency/output.h"
@@ -115,6 +117,26 @@ Test(output, commit_that_cannot_be_renamed_leaves_nothing)
     cr_assert_null(output);
     cr_assert_eq(rmdir(path), 0);
     cr_assert_eq(folder_count(&folder), 0);
+    folder_destroy(&folder);
+}
+
+Test(output, write_that_fails_is_told_and_leaves_what_was_there)
+{
+    struct folder folder = folder_create();
+    const char *path = folder_file(&folder, "winners.csv");
+    folder_write(path, "old", 3);
+    static char piece[256 * 1024];
+    const struct rlimit limit = {.rlim_cur = 100 * 1024, .rlim_max = 100 * 1024};
+    struct output *output;
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(output_create(path, &output), STATUS_OK);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    cr_assert_eq(output_write(output, piece, sizeof(piece)), STATUS_IO);
+    cr_assert_eq(errno, EFBIG);
+    cr_assert_eq(output_commit(&output), STATUS_IO);
+    cr_assert_null(output);
+    cr_assert(folder_holds(path, "old"));
+    cr_assert_eq(folder_count(&folder), 1);
     folder_destroy(&folder);
 }
 
