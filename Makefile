@@ -27,15 +27,16 @@ AGENCY_CORE := states cuts window pace result agency asking replies
 AGENCY_SHELL := output source scanner cutter payloads reader outgoing line winners \
     progress checking settings loop
 SORTEO := names rows sample
-SUPPORT := sim/journal_memory unit/broker_bench
+SUPPORT := sim/journal_memory unit/broker_bench sim/store_image sim/store_memory \
+    unit/store_contract
 SOCKET := socket socket_open loop loop_batches broker
 UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
     clock log options stop agency_hello agency_result agency_sending archive barrier \
     batch_faults broker_draw broker_recover broker_requests broker_stores command \
     csv_pieces cuts cutter dispatch_model dispatch draw flights journal_load journal \
     ledger_model ledger options_text outgoing output pace payloads protocol_vectors \
-    reader record result results roll rows sample scanner schema source states stores \
-    window winners word
+    reader record result results roll rows sample scanner schema source states \
+    store_memory stores window winners word
 PROGRAMS := sorteo-broker sorteo sorteo-agency
 
 # ---- tools ----
