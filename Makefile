@@ -22,7 +22,7 @@ BROKER_CORE := record draw roll stores barrier ledger flights dispatch results b
 BROKER_SHELL := journal_sql journal journal_record journal_load archive delivery loop \
     command
 WORKER_CORE :=
-WORKER_SHELL :=
+WORKER_SHELL := lmdb_value lmdb_space lmdb_view lmdb_folder store_lmdb_read store_lmdb
 AGENCY_CORE := states cuts window pace result agency asking replies
 AGENCY_SHELL := output source scanner cutter payloads reader outgoing line winners \
     progress checking settings loop
@@ -34,9 +34,9 @@ UNIT := status pack bet csv csv_faults batch digest seqset message item manifest
     clock log options stop agency_hello agency_result agency_sending archive barrier \
     batch_faults broker_draw broker_recover broker_requests broker_stores command \
     csv_pieces cuts cutter dispatch_model dispatch draw flights journal_load journal \
-    ledger_model ledger options_text outgoing output pace payloads protocol_vectors \
-    reader record result results roll rows sample scanner schema source states \
-    store_memory stores window winners word
+    ledger_model ledger lmdb_value options_text outgoing output pace payloads \
+    protocol_vectors reader record result results roll rows sample scanner schema source \
+    states store_lmdb store_memory stores window winners word
 PROGRAMS := sorteo-broker sorteo sorteo-agency
 
 # ---- tools ----

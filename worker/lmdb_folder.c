@@ -1,0 +1,220 @@
+/* See lmdb_folder.h. */
+#include "worker/lmdb_folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "worker/lmdb_value.h"
+#include "worker/lmdb_view.h"
+
+#define LIFE_ID "id"
+
+enum {
+    TABLES_MAX = 5,
+    FILE_MODE = 0600,
+    LOCK_FILE_BYTES = 16384, /* 126 readers take 8,256 bytes */
+};
+
+/* Gives a lock file its blocks: LMDB maps it, and a map of a hole on a full disk is a SIGBUS. */
+static int allocate_lock(const char *path)
+{
+    int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
+    if (descriptor < 0)
+        return errno;
+    int code = fallocate(descriptor, 0, 0, LOCK_FILE_BYTES) == 0 ? 0 : errno;
+    if (code == EOPNOTSUPP)
+        code = 0;
+    close(descriptor);
+    return code;
+}
+
+static int sync_folder(const char *path)
+{
+    int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0)
+        return errno;
+    int code = fsync(descriptor) == 0 ? 0 : errno;
+    close(descriptor);
+    return code;
+}
+
+static int open_env(MDB_env **env, const char *path, const char *lock_path, unsigned flags)
+{
+    int code = allocate_lock(lock_path);
+    if (code != 0)
+        return code;
+    code = mdb_env_create(env);
+    if (code != 0)
+        return code;
+    code = mdb_env_set_maxdbs(*env, TABLES_MAX);
+    if (code == 0)
+        code = mdb_env_open(*env, path, flags | MDB_NOTLS, FILE_MODE);
+    if (code != 0) {
+        mdb_env_close(*env);
+        *env = NULL;
+    }
+    return code;
+}
+
+static int open_tables(struct lmdb_folder *folder, MDB_txn *txn, unsigned flags)
+{
+    int code = mdb_dbi_open(txn, "batches", flags, &folder->batches);
+    if (code == 0)
+        code = mdb_dbi_open(txn, "bodies", flags | MDB_INTEGERKEY, &folder->bodies);
+    if (code == 0)
+        code = mdb_dbi_open(txn, "seals", flags, &folder->seals);
+    if (code == 0)
+        code = mdb_dbi_open(txn, "manifests", flags, &folder->manifests);
+    if (code == 0)
+        code = mdb_dbi_open(txn, "life", flags, &folder->life);
+    return code;
+}
+
+static struct slice entry_key(const char *entry)
+{
+    return (struct slice){(const uint8_t *)entry, strlen(entry)};
+}
+
+static int put_entry(const struct lmdb_folder *folder, MDB_txn *txn, const char *entry,
+                     struct slice value)
+{
+    MDB_val key = lmdb_val(entry_key(entry));
+    MDB_val stored = lmdb_val(value);
+    return mdb_put(txn, folder->life, &key, &stored, 0);
+}
+
+/* The first transaction of a new store: its tables, its id, an opening and an epoch of zeros. */
+static int write_birth(struct lmdb_folder *folder, const struct id *id)
+{
+    MDB_txn *txn;
+    int code = mdb_txn_begin(folder->env, NULL, 0, &txn);
+    if (code != 0)
+        return code;
+    uint8_t packed_id[ID_VALUE_BYTES];
+    value_pack_id(id, packed_id);
+    struct epoch none = {.number = 0};
+    code = open_tables(folder, txn, MDB_CREATE);
+    if (code == 0)
+        code = put_entry(folder, txn, LIFE_ID, (struct slice){packed_id, sizeof packed_id});
+    if (code == 0)
+        code = lmdb_folder_put_life(folder, txn, LIFE_OPENING, &none);
+    if (code == 0)
+        code = lmdb_folder_put_life(folder, txn, LIFE_EPOCH, &none);
+    if (code != 0) {
+        mdb_txn_abort(txn);
+        return code;
+    }
+    return mdb_txn_commit(txn);
+}
+
+/* What an unfinished creation left behind is removed first. */
+static int create(struct lmdb_folder *folder, const char *data_path, const struct id *id)
+{
+    char path[FOLDER_NAME_BYTES_MAX + 16];
+    char lock_path[FOLDER_NAME_BYTES_MAX + 16];
+    snprintf(path, sizeof path, "%s/new.mdb", folder->name);
+    snprintf(lock_path, sizeof lock_path, "%s/new.mdb-lock", folder->name);
+    unlink(path);
+    unlink(lock_path);
+    int code = open_env(&folder->env, path, lock_path, MDB_NOSUBDIR);
+    if (code != 0)
+        return code;
+    code = write_birth(folder, id);
+    mdb_env_close(folder->env);
+    folder->env = NULL;
+    if (code == 0 && rename(path, data_path) != 0)
+        code = errno;
+    unlink(lock_path);
+    if (code != 0)
+        unlink(path);
+    return code == 0 ? sync_folder(folder->name) : code;
+}
+
+static enum status status_of(int code)
+{
+    if (code == ENOMEM)
+        return STATUS_NO_MEMORY;
+    return code == ENOSPC || code == EDQUOT || code == MDB_MAP_FULL ? STATUS_FULL : STATUS_IO;
+}
+
+enum status lmdb_folder_open(struct lmdb_folder *folder, const char *name, const struct id *id,
+                             int *code)
+{
+    *folder = (struct lmdb_folder){.env = NULL};
+    *code = 0;
+    if (strlen(name) >= sizeof folder->name)
+        return STATUS_USAGE;
+    memcpy(folder->name, name, strlen(name) + 1);
+    char data_path[FOLDER_NAME_BYTES_MAX + 16];
+    char lock_path[FOLDER_NAME_BYTES_MAX + 16];
+    snprintf(data_path, sizeof data_path, "%s/data.mdb", name);
+    snprintf(lock_path, sizeof lock_path, "%s/lock.mdb", name);
+    if (access(data_path, F_OK) != 0)
+        *code = create(folder, data_path, id);
+    if (*code == 0)
+        *code = open_env(&folder->env, name, lock_path, 0);
+    if (*code != 0)
+        return status_of(*code);
+
+    int dead;
+    MDB_txn *txn;
+    *code = mdb_reader_check(folder->env, &dead);
+    if (*code == 0)
+        *code = mdb_txn_begin(folder->env, NULL, MDB_RDONLY, &txn);
+    if (*code == 0) {
+        *code = open_tables(folder, txn, 0);
+        /* Only a transaction that commits keeps the handles of its tables. */
+        if (*code == 0)
+            *code = mdb_txn_commit(txn);
+        else
+            mdb_txn_abort(txn);
+    }
+    if (*code == 0)
+        return STATUS_OK;
+    lmdb_folder_close(folder);
+    return status_of(*code);
+}
+
+void lmdb_folder_close(struct lmdb_folder *folder)
+{
+    if (folder->env != NULL)
+        mdb_env_close(folder->env);
+    folder->env = NULL;
+}
+
+static int get_entry(const struct lmdb_folder *folder, MDB_txn *txn, const char *entry,
+                     struct slice *value)
+{
+    return lmdb_view_look(txn, folder->life, entry_key(entry), value);
+}
+
+enum status lmdb_folder_read_lives(const struct lmdb_folder *folder, MDB_txn *txn,
+                                   struct store_about *about, int *code)
+{
+    struct slice id;
+    struct slice opening;
+    struct slice epoch;
+    *code = get_entry(folder, txn, LIFE_ID, &id);
+    if (*code == 0)
+        *code = get_entry(folder, txn, LIFE_OPENING, &opening);
+    if (*code == 0)
+        *code = get_entry(folder, txn, LIFE_EPOCH, &epoch);
+    if (*code != 0)
+        return STATUS_IO;
+    enum status status = value_read_id(id, &about->id);
+    if (status == STATUS_OK)
+        status = value_read_epoch(opening, &about->opening);
+    return status == STATUS_OK ? value_read_epoch(epoch, &about->epoch) : status;
+}
+
+int lmdb_folder_put_life(const struct lmdb_folder *folder, MDB_txn *txn, const char *entry,
+                         const struct epoch *life)
+{
+    uint8_t packed[EPOCH_VALUE_BYTES];
+    value_pack_epoch(life, packed);
+    return put_entry(folder, txn, entry, (struct slice){packed, sizeof packed});
+}
