@@ -21,14 +21,14 @@ BROKER_CORE := record draw roll stores barrier ledger flights dispatch results b
     requests past recovery recover intake workers phases
 BROKER_SHELL := journal_sql journal journal_record journal_load archive delivery loop \
     command
-WORKER_CORE :=
+WORKER_CORE := acks seals intake inventory sealing count forget worker worker_receive
 WORKER_SHELL := lmdb_value lmdb_space lmdb_view lmdb_folder store_lmdb_read store_lmdb
 AGENCY_CORE := states cuts window pace result agency asking replies
 AGENCY_SHELL := output source scanner cutter payloads reader outgoing line winners \
     progress checking settings loop
 SORTEO := names rows sample
 SUPPORT := sim/journal_memory unit/broker_bench sim/store_image sim/store_memory \
-    unit/store_contract
+    unit/store_contract unit/worker_fixture
 SOCKET := socket socket_open loop loop_batches broker
 UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
     clock log options stop agency_hello agency_result agency_sending archive barrier \
@@ -36,7 +36,8 @@ UNIT := status pack bet csv csv_faults batch digest seqset message item manifest
     csv_pieces cuts cutter dispatch_model dispatch draw flights journal_load journal \
     ledger_model ledger lmdb_value options_text outgoing output pace payloads \
     protocol_vectors reader record result results roll rows sample scanner schema source \
-    states store_lmdb store_memory stores window winners word
+    states store_lmdb store_memory stores window winners word worker_acks worker_count \
+    worker_intake worker_sealing worker
 PROGRAMS := sorteo-broker sorteo sorteo-agency
 
 # ---- tools ----
