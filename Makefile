@@ -22,7 +22,8 @@ BROKER_CORE := record draw roll stores barrier ledger flights dispatch results b
 BROKER_SHELL := journal_sql journal journal_record journal_load archive delivery loop \
     command
 WORKER_CORE := acks seals intake inventory sealing count forget worker worker_receive
-WORKER_SHELL := lmdb_value lmdb_space lmdb_view lmdb_folder store_lmdb_read store_lmdb
+WORKER_SHELL := lmdb_value lmdb_space lmdb_view lmdb_folder store_lmdb_read store_lmdb \
+    lock pool
 AGENCY_CORE := states cuts window pace result agency asking replies
 AGENCY_SHELL := output source scanner cutter payloads reader outgoing line winners \
     progress checking settings loop
@@ -34,7 +35,7 @@ UNIT := status pack bet csv csv_faults batch digest seqset message item manifest
     clock log options stop agency_hello agency_result agency_sending archive barrier \
     batch_faults broker_draw broker_recover broker_requests broker_stores command \
     csv_pieces cuts cutter dispatch_model dispatch draw flights journal_load journal \
-    ledger_model ledger lmdb_value options_text outgoing output pace payloads \
+    ledger_model ledger lmdb_value lock options_text outgoing output pace payloads pool \
     protocol_vectors reader record result results roll rows sample scanner schema source \
     states store_lmdb store_memory stores window winners word worker_acks worker_count \
     worker_intake worker_sealing worker
