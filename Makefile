@@ -23,23 +23,23 @@ BROKER_SHELL := journal_sql journal journal_record journal_load archive delivery
     command
 WORKER_CORE := acks seals intake inventory sealing count forget worker worker_receive
 WORKER_SHELL := lmdb_value lmdb_space lmdb_view lmdb_folder store_lmdb_read store_lmdb \
-    lock pool
+    lock pool report loop
 AGENCY_CORE := states cuts window pace result agency asking replies
 AGENCY_SHELL := output source scanner cutter payloads reader outgoing line winners \
     progress checking settings loop
 SORTEO := names rows sample
 SUPPORT := sim/journal_memory unit/broker_bench sim/store_image sim/store_memory \
     unit/store_contract unit/worker_fixture
-SOCKET := socket socket_open loop loop_batches broker
+SOCKET := socket socket_open loop loop_batches broker worker
 UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
     clock log options stop agency_hello agency_result agency_sending archive barrier \
     batch_faults broker_draw broker_recover broker_requests broker_stores command \
     csv_pieces cuts cutter dispatch_model dispatch draw flights journal_load journal \
     ledger_model ledger lmdb_value lock options_text outgoing output pace payloads pool \
-    protocol_vectors reader record result results roll rows sample scanner schema source \
-    states store_lmdb store_memory stores window winners word worker_acks worker_count \
-    worker_intake worker_sealing worker
-PROGRAMS := sorteo-broker sorteo sorteo-agency
+    protocol_vectors reader record report result results roll rows sample scanner schema \
+    source states store_lmdb store_memory stores window winners word worker_acks \
+    worker_count worker_intake worker_sealing worker
+PROGRAMS := sorteo-broker sorteo sorteo-agency sorteo-worker
 
 # ---- tools ----
 PACKAGES := build-essential pkg-config libzmq3-dev libmsgpack-dev liblmdb-dev libsqlite3-dev \
