@@ -138,6 +138,13 @@ $(BUILD)/tests/%_test: $(BUILD)/tests/%_test.o $(TEST_A)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(TEST_A) -Wl,--end-group $(TEST_LIBS) $(LIBS)
 
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(TEST_A)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(TEST_A) -Wl,--end-group $(LIBS)
+
+# What measures: see the head of each program for what it is given.
+bench: $(BENCH:%=$(BUILD)/tests/bench/%)
+
 unit: $(UNIT_BIN)
 	@tests/unit/run $(UNIT_BIN)
 
@@ -157,7 +164,7 @@ print-lists:
 	@printf 'shell %s\n' $(HOST:%=proto/host/%) $(BROKER_SHELL:%=broker/%) \
 	    $(WORKER_SHELL:%=worker/%) $(AGENCY_SHELL:%=agency/%) $(SORTEO:%=deploy/sorteo/%)
 	@printf 'test %s\n' $(UNIT:%=tests/unit/%_test) $(SOCKET:%=tests/socket/%_test) \
-	    $(SUPPORT:%=tests/%)
+	    $(SUPPORT:%=tests/%) $(BENCH:%=tests/bench/%)
 
 # ---- readers of code ----
 SOURCES = $(shell git ls-files '*.c' '*.h')
@@ -179,5 +186,5 @@ clean:
 	rm -rf build
 
 -include $(shell find build/$(FLAVOUR) -name '*.d' 2>/dev/null)
-.PHONY: all format format-check tidy cppcheck deps check-deps demo check unit socket lint print-lists clean
+.PHONY: all format format-check tidy cppcheck deps check-deps demo check bench unit socket lint print-lists clean
 .SECONDARY:
