@@ -30,6 +30,8 @@ AGENCY_SHELL := output source scanner cutter payloads reader outgoing line winne
 SORTEO := names rows sample
 SUPPORT := sim/journal_memory unit/broker_bench sim/store_image sim/store_memory \
     unit/store_contract unit/worker_fixture
+SIM := network broker_actor worker_actor agency_actor invariants world main
+BENCH := worker_store
 SOCKET := socket socket_open loop loop_batches broker worker
 UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
     clock log options stop agency_hello agency_result agency_sending archive barrier \
@@ -151,6 +153,16 @@ unit: $(UNIT_BIN)
 socket: $(SOCKET_BIN)
 	@tests/unit/run $(SOCKET_BIN)
 
+# The cores joined in seeded worlds: make sim WORLDS=20000, or build/release/sim SEED to see one.
+WORLDS ?= 2000
+SIM_O := $(call objects,tests/sim,$(SIM))
+$(BUILD)/sim: $(SIM_O) $(TEST_A)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(SIM_O) -Wl,--start-group $(TEST_A) -Wl,--end-group $(LIBS)
+
+sim: $(BUILD)/sim
+	@$(BUILD)/sim 0 $(WORLDS)
+
 # Rules of STYLE that a machine can check, and that the checks can fail.
 lint:
 	@tests/lint/self_test
@@ -164,7 +176,7 @@ print-lists:
 	@printf 'shell %s\n' $(HOST:%=proto/host/%) $(BROKER_SHELL:%=broker/%) \
 	    $(WORKER_SHELL:%=worker/%) $(AGENCY_SHELL:%=agency/%) $(SORTEO:%=deploy/sorteo/%)
 	@printf 'test %s\n' $(UNIT:%=tests/unit/%_test) $(SOCKET:%=tests/socket/%_test) \
-	    $(SUPPORT:%=tests/%) $(BENCH:%=tests/bench/%)
+	    $(SUPPORT:%=tests/%) $(SIM:%=tests/sim/%) $(BENCH:%=tests/bench/%)
 
 # ---- readers of code ----
 SOURCES = $(shell git ls-files '*.c' '*.h')
@@ -186,5 +198,5 @@ clean:
 	rm -rf build
 
 -include $(shell find build/$(FLAVOUR) -name '*.d' 2>/dev/null)
-.PHONY: all format format-check tidy cppcheck deps check-deps demo check bench unit socket lint print-lists clean
+.PHONY: all format format-check tidy cppcheck deps check-deps demo check bench unit socket sim lint print-lists clean
 .SECONDARY:

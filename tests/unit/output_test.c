@@ -128,7 +128,8 @@ Test(output, write_that_fails_is_told_and_leaves_what_was_there)
     static char piece[256 * 1024];
     const struct rlimit limit = {.rlim_cur = 100 * 1024, .rlim_max = 100 * 1024};
     struct output *output;
-    signal(SIGXFSZ, SIG_IGN);
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    cr_assert_eq(sigaction(SIGXFSZ, &ignore, NULL), 0);
     cr_assert_eq(output_create(path, &output), STATUS_OK);
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
     cr_assert_eq(output_write(output, piece, sizeof(piece)), STATUS_IO);

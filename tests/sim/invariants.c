@@ -1,0 +1,128 @@
+/* What holds after every step of every world. */
+#include <stdio.h>
+
+#include "proto/wire/seqset.h"
+#include "tests/sim/store_memory.h"
+#include "tests/sim/world.h"
+
+enum { WINNING_NUMBER = 3 };
+
+/* -- one root, one number, one result; no seal before everybody has finished -- */
+
+static void check_decisions(struct world *world)
+{
+    size_t sealed = journal_memory_count(world->journal, RECORD_SEALED, 1);
+    size_t published = journal_memory_count(world->journal, RECORD_PUBLISHED, 1);
+    size_t declared = journal_memory_count(world->journal, RECORD_DECLARATION, 1);
+    if (sealed > 1)
+        world_violate(world, "draw 1 is sealed %zu times", sealed);
+    if (published > sealed)
+        world_violate(world, "draw 1 is published without a seal");
+    if (declared > world->plan.agencies)
+        world_violate(world, "%zu declarations of %u agencies", declared, world->plan.agencies);
+    if (sealed > 0 && declared < world->plan.agencies)
+        world_violate(world, "draw 1 is sealed with %zu of %u agencies", declared,
+                      world->plan.agencies);
+}
+
+/* -- what the journal publishes is what the files hold -- */
+
+static uint32_t winners_in_file(const struct agency_actor *actor)
+{
+    uint32_t winners = 0;
+    for (uint32_t row = 0; row < actor->rows_count; row++)
+        winners += actor->rows[row].number == WINNING_NUMBER;
+    return winners;
+}
+
+static void check_result(struct world *world)
+{
+    struct archive archive;
+    if (journal_memory_count(world->journal, RECORD_PUBLISHED, 1) == 0)
+        return;
+    journal_memory_archive(world->journal, &archive);
+    for (uint32_t i = 0; i < world->plan.agencies; i++) {
+        struct archived_agency archived;
+        uint32_t expected = winners_in_file(&world->agencies[i]);
+        if (archive.agency(archive.owner, 1, i + 1, &archived) != STATUS_OK)
+            world_violate(world, "agency %u has no result", i + 1);
+        else if (archived.winners != expected)
+            world_violate(world, "agency %u is counted %u winners and has %u", i + 1,
+                          archived.winners, expected);
+    }
+}
+
+void invariants_check(struct world *world)
+{
+    check_decisions(world);
+    check_result(world);
+}
+
+/* -- told as durable is durable -- */
+
+static bool is_durable_somewhere(const struct world *world, const struct batch_record *batch)
+{
+    for (uint32_t i = 0; i < world->plan.workers; i++)
+        if (world->workers[i].store != NULL &&
+            store_memory_has_durably(world->workers[i].store, batch))
+            return true;
+    return false;
+}
+
+/* The batch as its agency cut it; false: this life of the agency has not cut it yet. */
+static bool find_batch(const struct world *world, uint32_t agency, uint32_t attempt, uint32_t seq,
+                       struct batch_record *batch)
+{
+    const struct agency_actor *actor = &world->agencies[agency - 1];
+    if (!actor->is_up || seq >= agency_cuts(actor->agency)->count)
+        return false;
+    const struct cut *cut = cuts_at(agency_cuts(actor->agency), seq);
+    *batch = (struct batch_record){
+        .identity = {.draw = 1, .agency = agency, .attempt = attempt, .seq = seq},
+        .bets = cut->bets,
+        .digest = cut->digest,
+    };
+    return true;
+}
+
+void invariants_check_told(struct world *world, const struct message *told)
+{
+    struct range_cursor cursor;
+    struct range range;
+    if (range_open(&cursor, told->wait.durable) != STATUS_OK) {
+        world_violate(world, "a WAIT has no ranges");
+        return;
+    }
+    while (range_next(&cursor, &range) == STATUS_OK)
+        for (uint32_t seq = range.first; seq < range.first + range.count; seq++) {
+            struct batch_record batch;
+            if (find_batch(world, told->wait.agency, told->wait.attempt, seq, &batch) &&
+                !is_durable_somewhere(world, &batch))
+                world_violate(world, "batch %u of agency %u is told durable and is on no disk", seq,
+                              told->wait.agency);
+        }
+}
+
+/* -- an agency's winners are a plain scan of its file -- */
+
+void invariants_check_winners(struct world *world, uint32_t index)
+{
+    const struct agency_actor *actor = &world->agencies[index];
+    uint32_t expected = 0;
+    for (uint32_t row = 0; row < actor->rows_count; row++) {
+        if (actor->rows[row].number != WINNING_NUMBER)
+            continue;
+        const struct item_place *told = &actor->winners[expected];
+        if (expected >= actor->winners_count ||
+            actor->batch_first_row[told->seq] + told->row != row ||
+            told->document != actor->rows[row].document) {
+            world_violate(world, "agency %u: winner %u is not row %u of its file", index + 1,
+                          expected, row);
+            return;
+        }
+        expected++;
+    }
+    if (expected != actor->winners_count)
+        world_violate(world, "agency %u is told %u winners and has %u", index + 1,
+                      actor->winners_count, expected);
+}

@@ -1,0 +1,68 @@
+/* The simulated network. It loses, delays and reorders as the real one does: a connection keeps
+ * order and loses a tail when it breaks; what still comes from a broken one may come after what a
+ * newer one brings; a message to a connection that is gone vanishes silently. Requests, replies and
+ * publications may each be lost. Letters are bytes: the real codec stands between the cores. */
+#ifndef SORTEO_TESTS_SIM_NETWORK_H
+#define SORTEO_TESTS_SIM_NETWORK_H
+
+#include "proto/wire/slice.h"
+#include "tests/sim/dice.h"
+
+enum line {
+    LINE_BETS,    /* agency → broker */
+    LINE_REQUEST, /* agency → broker */
+    LINE_REPLY,   /* broker → agency */
+    LINE_WINNERS, /* broker → agency */
+    LINE_UP,      /* worker → broker */
+    LINE_DOWN,    /* broker → worker */
+    LINES
+};
+
+enum { LETTER_FRAMES = 3, PARTIES_MAX = 16 };
+
+/* One message on its way. */
+struct letter {
+    int64_t at_ms;  /* when it arrives */
+    uint64_t order; /* breaks ties: sent earlier, arrives earlier */
+    enum line line;
+    uint32_t party;      /* which agency or worker */
+    uint64_t connection; /* of that party on that line */
+    uint64_t token;      /* REQUEST, REPLY: which request */
+    struct slice frames[LETTER_FRAMES];
+    uint32_t frames_count;
+    uint8_t *bytes; /* owned: what the frames lead into */
+};
+
+struct network_faults {
+    uint32_t lost_millionths; /* requests, replies, publications */
+    uint32_t delay_ms_max;
+};
+
+struct network;
+
+struct network *network_create(struct dice *dice, const struct network_faults *faults);
+void network_destroy(struct network **network);
+void network_heal(struct network *network);
+
+/* The connection that a party has now on a line; 0: none. */
+uint64_t network_connection(const struct network *network, enum line line, uint32_t party);
+/* A new connection; what was on the way on the old one loses a tail (all: nothing of it survives).
+ */
+void network_dial(struct network *network, enum line line, uint32_t party, bool loses_all,
+                  int64_t now_ms);
+void network_hang_up(struct network *network, enum line line, uint32_t party, bool loses_all,
+                     int64_t now_ms);
+
+/* Copies the frames and sends them over the party's current connection, if it has one. */
+void network_send(struct network *network, enum line line, uint32_t party, uint64_t token,
+                  const struct slice *frames, uint32_t frames_count, int64_t now_ms);
+
+/* When the next letter arrives; INT64_MAX: none is on the way. */
+int64_t network_due_at(const struct network *network);
+/* Takes it out; the caller frees it with letter_free. NULL: nothing is due. */
+struct letter *network_take(struct network *network, int64_t now_ms);
+void letter_free(struct letter *letter);
+
+uint64_t network_lost(const struct network *network);
+
+#endif

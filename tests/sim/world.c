@@ -1,0 +1,248 @@
+#include "tests/sim/world.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/wire/check.h"
+#include "tests/sim/store_memory.h"
+
+enum { WINNING_NUMBER = 3, DELAY_MS_MAX = 50, LOST_MILLIONTHS = 10000, QUEUE_BYTES = 16384 };
+
+void world_violate(struct world *world, const char *format, ...)
+{
+    va_list arguments;
+    if (world->violation[0] != '\0')
+        return;
+    va_start(arguments, format);
+    vsnprintf(world->violation, sizeof world->violation, format, arguments);
+    va_end(arguments);
+}
+
+void world_trace(const struct world *world, const char *format, ...)
+{
+    va_list arguments;
+    if (!world->plan.traces)
+        return;
+    printf("%9lld ms  ", (long long)world->now_ms);
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    putchar('\n');
+}
+
+void world_create(struct world *world, const struct world_plan *plan)
+{
+    struct network_faults faults = {.lost_millionths =
+                                        plan->is_lossy ? LOST_MILLIONTHS * plan->harshness : 0,
+                                    .delay_ms_max = plan->is_lossy ? DELAY_MS_MAX : 2};
+    *world = (struct world){.plan = *plan, .dice = {plan->seed}, .now_ms = 1000};
+    CHECK(plan->agencies <= WORLD_AGENCIES_MAX && plan->workers <= WORLD_WORKERS_MAX);
+    world->network = network_create(&world->dice, &faults);
+    world->journal = journal_memory_create();
+    world->options = (struct broker_options){
+        .terms = {.number = {.draw = 1, .range_last = 9, .is_given = true, .given = WINNING_NUMBER},
+                  .agencies_required = plan->agencies,
+                  .quorum = 1},
+        .draws = 1,
+        .linger_ms = 1000000000,
+        .store_grace_ms = 10000,
+        .lease_ms = LEASE_MS,
+        .queue_bytes = QUEUE_BYTES,
+    };
+    broker_actor_start(world);
+    for (uint32_t i = 0; i < plan->workers; i++)
+        worker_actor_start(world, i);
+    for (uint32_t i = 0; i < plan->agencies; i++) {
+        agency_actor_create(world, i);
+        agency_actor_start(world, i);
+    }
+}
+
+void world_destroy(struct world *world)
+{
+    struct world_counts counts;
+    broker_actor_crash(world);
+    for (uint32_t i = 0; i < world->plan.workers; i++) {
+        worker_actor_crash(world, i);
+        store_close(&world->workers[i].store);
+    }
+    for (uint32_t i = 0; i < world->plan.agencies; i++) {
+        agency_destroy(&world->agencies[i].agency);
+        outbox_destroy(&world->agencies[i].outbox);
+        hasher_destroy(&world->agencies[i].hasher);
+    }
+    counts = world->counts;
+    journal_memory_destroy(&world->journal);
+    network_destroy(&world->network);
+    (void)counts;
+}
+
+/* -- time -- */
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* When the next thing happens. */
+static int64_t next_due(const struct world *world)
+{
+    int64_t due = network_due_at(world->network);
+    due = earlier(due, world->broker.is_up ? world->broker.due_at_ms : world->broker_starts_at_ms);
+    for (uint32_t i = 0; i < world->plan.workers; i++) {
+        const struct worker_actor *actor = &world->workers[i];
+        due = earlier(due, actor->is_up ? actor->due_at_ms : actor->starts_at_ms);
+    }
+    for (uint32_t i = 0; i < world->plan.agencies; i++) {
+        const struct agency_actor *actor = &world->agencies[i];
+        if (!actor->is_done)
+            due = earlier(due, actor->is_up ? actor->due_at_ms : actor->starts_at_ms);
+    }
+    return due;
+}
+
+/* -- steps -- */
+
+static void deliver(struct world *world, struct letter *letter)
+{
+    uint32_t party = letter->party;
+    switch (letter->line) {
+    case LINE_BETS:
+    case LINE_REQUEST:
+    case LINE_UP:
+        if (world->broker.is_up)
+            broker_actor_turn(world, letter);
+        else
+            letter_free(letter);
+        return;
+    case LINE_REPLY:
+    case LINE_WINNERS:
+        if (world->agencies[party].is_up &&
+            letter->connection == network_connection(world->network, letter->line, party))
+            agency_actor_turn(world, party, letter);
+        else
+            letter_free(letter);
+        return;
+    case LINE_DOWN:
+        if (world->workers[party].is_up &&
+            letter->connection == network_connection(world->network, LINE_DOWN, party))
+            worker_actor_turn(world, party, letter);
+        else
+            letter_free(letter);
+        return;
+    case LINES:
+        CHECK(letter->line < LINES);
+    }
+}
+
+static void wake_up(struct world *world)
+{
+    int64_t now_ms = world->now_ms;
+    if (!world->broker.is_up && world->broker_starts_at_ms <= now_ms)
+        broker_actor_start(world);
+    else if (world->broker.is_up && world->broker.due_at_ms <= now_ms)
+        broker_actor_turn(world, NULL);
+    for (uint32_t i = 0; i < world->plan.workers; i++) {
+        struct worker_actor *actor = &world->workers[i];
+        if (!actor->is_up && actor->starts_at_ms <= now_ms)
+            worker_actor_start(world, i);
+        else if (actor->is_up && actor->due_at_ms <= now_ms)
+            worker_actor_turn(world, i, NULL);
+    }
+    for (uint32_t i = 0; i < world->plan.agencies; i++) {
+        struct agency_actor *actor = &world->agencies[i];
+        if (actor->is_done)
+            continue;
+        if (!actor->is_up && actor->starts_at_ms <= now_ms)
+            agency_actor_start(world, i);
+        else if (actor->is_up && actor->due_at_ms <= now_ms)
+            agency_actor_turn(world, i, NULL);
+    }
+}
+
+static void cut_connections(struct world *world)
+{
+    bool is_worker = dice_happens(&world->dice, 500000);
+    uint32_t party =
+        dice_below(&world->dice, is_worker ? world->plan.workers : world->plan.agencies);
+    enum line line = is_worker ? LINE_UP : (enum line)dice_below(&world->dice, LINE_WINNERS + 1);
+    if (!world->broker.is_up || network_connection(world->network, line, party) == 0)
+        return;
+    network_dial(world->network, line, party, false, world->now_ms);
+    if (is_worker)
+        network_dial(world->network, LINE_DOWN, party, false, world->now_ms);
+    world->counts.cuts++;
+    world_trace(world, "line %d of %u is cut", (int)line, party);
+}
+
+/* Now and then something breaks. */
+static bool strikes(struct world *world, uint32_t millionths)
+{
+    return dice_happens(&world->dice, millionths * world->plan.harshness);
+}
+
+static void misfortune(struct world *world)
+{
+    if (!world->plan.is_lossy || world->is_healed)
+        return;
+    if (strikes(world, 500))
+        broker_actor_crash(world);
+    if (strikes(world, 1000))
+        worker_actor_crash(world, dice_below(&world->dice, world->plan.workers));
+    if (strikes(world, 1000))
+        agency_actor_crash(world, dice_below(&world->dice, world->plan.agencies));
+    if (strikes(world, 3000))
+        cut_connections(world);
+    if (strikes(world, 300)) {
+        struct worker_actor *actor = &world->workers[dice_below(&world->dice, world->plan.workers)];
+        store_memory_fail_sync(actor->store, dice_happens(&world->dice, 500000));
+        world->counts.failed_syncs++;
+    }
+}
+
+static bool is_done(const struct world *world)
+{
+    for (uint32_t i = 0; i < world->plan.agencies; i++)
+        if (!world->agencies[i].is_done)
+            return false;
+    return true;
+}
+
+static void say_who_waits(struct world *world)
+{
+    for (uint32_t i = 0; i < world->plan.agencies; i++) {
+        const struct agency_actor *actor = &world->agencies[i];
+        if (!actor->is_done)
+            world_violate(world, "agency %u is %s after %lld ms", i + 1,
+                          actor->is_up ? agency_state_name(agency_state(actor->agency)) : "down",
+                          (long long)world->now_ms);
+    }
+}
+
+bool world_run(struct world *world)
+{
+    while (world->violation[0] == '\0' && !is_done(world)) {
+        struct letter *letter;
+        int64_t due = next_due(world);
+        if (due > world->now_ms)
+            world->now_ms = due;
+        if (world->now_ms >= world->plan.ends_by_ms) {
+            say_who_waits(world);
+            break;
+        }
+        if (!world->is_healed && world->now_ms >= world->plan.faults_until_ms) {
+            world->is_healed = true;
+            network_heal(world->network);
+        }
+        if ((letter = network_take(world->network, world->now_ms)) != NULL)
+            deliver(world, letter);
+        else
+            wake_up(world);
+        misfortune(world);
+        invariants_check(world);
+        world->counts.steps++;
+    }
+    world->counts.letters_lost = network_lost(world->network);
+    return world->violation[0] == '\0';
+}
