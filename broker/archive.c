@@ -24,6 +24,8 @@ static enum status read_over(void *owner, uint32_t draw, struct archived_draw *a
     struct archived_draw found = {
         .phase = sqlite3_column_int(use, 0) == PHASE_VOID ? PHASE_VOID : PHASE_PUBLISHED,
         .number = sql_u32(use, 2),
+        .range_first = sql_u32(use, 5),
+        .range_last = sql_u32(use, 6),
         .is_given = sqlite3_column_int(use, 3) != 0,
     };
     if (found.phase == PHASE_PUBLISHED)
@@ -31,6 +33,8 @@ static enum status read_over(void *owner, uint32_t draw, struct archived_draw *a
     if (found.phase == PHASE_PUBLISHED && status == STATUS_OK)
         status = sql_read_bytes(journal, use, 4, found.seed.bytes, DIGEST_BYTES);
     sql_end(journal, SQL_READ_OVER);
+    if (status == STATUS_OK && found.range_first > found.range_last)
+        status = sql_fail(journal, "read", SQLITE_CORRUPT);
     if (status == STATUS_OK)
         *archived = found;
     return give_up(journal, status);

@@ -27,6 +27,8 @@ struct archived_draw {
     enum phase phase;
     struct digest root;
     uint32_t number;
+    uint32_t range_first; /* of the number, range_first <= range_last */
+    uint32_t range_last;
     bool is_given;
     struct digest seed;
 };
@@ -41,7 +43,7 @@ struct archived_agency {
  * simulator's. */
 struct archive {
     void *owner;
-    /* How a draw that is over ended. out: phase PUBLISHED or VOID, root, number, seed, is_given.
+    /* How a draw that is over ended. out: phase PUBLISHED or VOID; of a published one all the rest.
      * errors: NOT_FOUND: the journal does not have it, or it is not over. */
     enum status (*draw)(void *owner, uint32_t draw, struct archived_draw *archived);
     /* An agency that took part in a published draw: the attempt and plan that its winners' rows

@@ -104,8 +104,8 @@ static const char *const SQL[STATEMENTS_COUNT] = {
         " rejected, root FROM declarations WHERE draw = ?1 ORDER BY place",
     [SQL_READ_DECISION] = "SELECT action FROM decisions WHERE draw = ?1",
     [SQL_READ_MEMBERS] = "SELECT agency FROM members WHERE draw = ?1 ORDER BY agency",
-    [SQL_READ_OVER] = "SELECT phase, root, number, is_given, seed FROM draws"
-                      " WHERE draw = ?1 AND phase >= 3",
+    [SQL_READ_OVER] = "SELECT phase, root, number, is_given, seed, range_first, range_last"
+                      " FROM draws WHERE draw = ?1 AND phase >= 3",
     [SQL_READ_RESULT] = "SELECT winners, attempt, bets_max, bytes_max, skips_bad_rows"
                         " FROM results JOIN declarations USING (draw, agency)"
                         " WHERE draw = ?1 AND agency = ?2",

@@ -66,6 +66,8 @@ static void admit_to_published(struct broker *broker, const struct request *requ
         .batch_bytes_max = BATCH_BYTES_MAX,
         .batches_max = BATCHES_MAX,
         .phase = PHASE_PUBLISHED,
+        .range_first = archived->range_first,
+        .range_last = archived->range_last,
         .is_finished = true,
     };
     if (!archived->is_given)

@@ -136,6 +136,8 @@ static void on_hello(struct broker *broker, const struct request *request)
         .batches_max = BATCHES_MAX,
         .phase = draw_phase(broker->state),
         .commitment = broker->commitment,
+        .range_first = broker->terms.number.range_first,
+        .range_last = broker->terms.number.range_last,
         .is_finished = member->has_declaration,
     };
     message.admitted.durable =

@@ -190,7 +190,9 @@ struct message_admitted {
     uint32_t batches_max;
     enum phase phase;
     struct digest commitment; /* SHA-256 of the seed; zeros when the number was given */
-    bool is_finished;         /* a declaration is journaled */
+    uint32_t range_first;     /* of the number, both ends included; a given one may lie outside */
+    uint32_t range_last;
+    bool is_finished; /* a declaration is journaled */
 };
 
 /* WAIT and FINISHED have the same fields. */

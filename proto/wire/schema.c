@@ -151,6 +151,8 @@ static const struct field admitted_fields[] = {
     NUMBER(admitted.batches_max, 1, BATCHES_MAX),
     CHOICE(admitted.phase, PHASES),
     FIXED(admitted.commitment),
+    ANY_U32(admitted.range_first),
+    ANY_U32(admitted.range_last), /* range_first or higher */
     BOOL(admitted.is_finished),
 };
 
@@ -362,7 +364,8 @@ static bool poll_holds(const struct message *message)
 
 static bool admitted_holds(const struct message *message)
 {
-    return message->admitted.from <= message->admitted.upto;
+    const struct message_admitted *admitted = &message->admitted;
+    return admitted->from <= admitted->upto && admitted->range_first <= admitted->range_last;
 }
 
 static bool wait_holds(const struct message *message)

@@ -270,6 +270,8 @@ static enum status read_draw(void *owner, uint32_t draw, struct archived_draw *a
         .phase = PHASE_PUBLISHED,
         .root = sealed->sealed.root,
         .number = sealed->sealed.number,
+        .range_first = opened->opened.number.range_first,
+        .range_last = opened->opened.number.range_last,
         .is_given = opened->opened.number.is_given,
         .seed = opened->opened.number.seed,
     };

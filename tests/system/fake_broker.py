@@ -39,6 +39,7 @@ class FakeBroker:
     def __init__(self, port, draw=1, agency=1, number=7574, seed=None):
         self.port, self.draw, self.agency, self.number = port, draw, agency, number
         self.seed, self.commitment = seed or b"", wire.sha256(seed) if seed else NONE
+        self.range = 0, 9999
         self.loses = lambda seq, nth: False
         self.answers = lambda kind, fields, broker: None
         self.spoils = lambda winners: winners
@@ -177,7 +178,7 @@ class FakeBroker:
             self.plan = (bets_max, bytes_max, skips)
         return ADMITTED, [self.attempt, *self.plan, start, wire.ALL_IS_SAID,
                           ranges(seq for seq in self.durable if seq >= start), self.window, 1 << 20,
-                          1 << 19, 1 << 20, self.phase, self.commitment,
+                          1 << 19, 1 << 20, self.phase, self.commitment, *self.range,
                           self.declaration is not None], None
 
     def _poll(self, incarnation, attempt, newest, start, has_declaration, *declaration):

@@ -16,7 +16,8 @@ WAIT_FIELDS = ("agency attempt round_seen from upto durable held window phase fi
                "missing").split()
 FIELDS = {  # of each reply, behind kind, version and draw
     ADMITTED: "agency attempt bets_max bytes_max skips from upto durable window frame_bytes_max "
-              "batch_bytes_max batches_max phase commitment is_finished".split(),
+              "batch_bytes_max batches_max phase commitment range_first range_last "
+              "is_finished".split(),
     WAIT: WAIT_FIELDS, FINISHED: WAIT_FIELDS, NOT_YET: ["agency", "phase"], OK: ["agency"],
     RESULT: "agency number root seed from upto total".split(),
     DIGEST_PAGE: "agency attempt from upto total".split(),

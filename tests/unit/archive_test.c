@@ -138,6 +138,8 @@ Test(archive, tells_number_root_and_who_took_part, .timeout = 10)
     cr_assert_eq(fixture.archive.draw(fixture.archive.owner, 1, &draw), STATUS_OK);
     cr_assert_eq(draw.phase, PHASE_PUBLISHED);
     cr_assert_eq(draw.number, 7574);
+    cr_assert_eq(draw.range_first, 10);
+    cr_assert_eq(draw.range_last, 4294967295);
     cr_assert_not(draw.is_given);
     cr_assert_eq(memcmp(draw.root.bytes, "\xaa\xbb\x00", 3), 0);
     cr_assert_eq(memcmp(draw.seed.bytes, "\x07\x08\x09", 3), 0);
@@ -157,6 +159,21 @@ Test(archive, tells_number_root_and_who_took_part, .timeout = 10)
                  STATUS_NOT_FOUND);
     cr_assert_eq(fixture.archive.draw(fixture.archive.owner, 2, &draw), STATUS_NOT_FOUND);
     cr_assert_eq(journal_verdict(fixture.journal), STATUS_OK);
+    fixture_end(&fixture);
+}
+
+Test(archive, refuses_a_range_that_ends_before_it_begins, .timeout = 10)
+{
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    struct record record = {.kind = RECORD_OPENED, .draw = 1};
+    record.opened.number = (struct manifest_terms){.draw = 1, .range_first = 10, .range_last = 9};
+    records_add(fixture.records, &record);
+    add_sealed(&fixture, 1);
+    publish(&fixture);
+    struct archived_draw draw;
+    cr_assert_eq(fixture.archive.draw(fixture.archive.owner, 1, &draw), STATUS_IO);
+    cr_assert_eq(journal_verdict(fixture.journal), STATUS_IO);
     fixture_end(&fixture);
 }
 

@@ -7,7 +7,7 @@
 #include <msgpack.h>
 #include <stdlib.h>
 
-enum { CHUNK_MAX = 360, FRAME_MAX = 2048, REFUSED_MAX = 96, FIELDS_MAX = 20 };
+enum { CHUNK_MAX = 360, FRAME_MAX = 2048, REFUSED_MAX = 96, FIELDS_MAX = 24 };
 
 /* One packed element. */
 struct chunk {
@@ -26,7 +26,7 @@ static const struct {
     {MESSAGE_WINNERS, "Duu"},
     {MESSAGE_DIGESTS, "Duaf"},
     {MESSAGE_BYE, "Du"},
-    {MESSAGE_ADMITTED, "DuacybfuRUnynpdb"},
+    {MESSAGE_ADMITTED, "DuacybfuRUnynpduub"},
     {MESSAGE_WAIT, "DuaufuRRUpggM"},
     {MESSAGE_FINISHED, "DuaufuRRUpggM"},
     {MESSAGE_RESULT, "DuudSuuu"},
