@@ -47,7 +47,7 @@ enum agency_cause {
     AGENCY_CAUSE_UNANSWERED, /* too many requests in a row without an answer */
     AGENCY_CAUSE_WAITED,     /* nothing moved for the wait timeout */
     AGENCY_CAUSE_PROTOCOL,   /* the broker's answers contradict each other */
-    AGENCY_CAUSE_COMMITMENT, /* the commitment to the seed changed while the draw was open */
+    AGENCY_CAUSE_COMMITMENT, /* commitment to the seed, or range, changed while the draw was open */
     AGENCY_CAUSE_RESULT,     /* result_fault */
     AGENCY_CAUSE_BATCHES,    /* the file makes more batches than a draw may have */
     AGENCY_CAUSE_MEMORY,

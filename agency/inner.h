@@ -26,7 +26,7 @@ struct agency {
     /* The attempt, from ADMITTED. */
     uint32_t attempt; /* 0: none yet */
     struct plan plan;
-    struct digest commitment;
+    struct result_terms number_terms;
     uint32_t batches_max;  /* seqs are below */
     bool is_admitted;      /* once, ever */
     bool is_heard;         /* the first request was answered */

@@ -270,7 +270,8 @@ void progress_failed(const struct agency *agency, const char *broker, const char
         return;
     case AGENCY_CAUSE_COMMITMENT:
         progress_gave_up(action, "do not trust this draw's number; ask its operator",
-                         "the broker has changed the commitment to its seed");
+                         "the broker has changed the commitment to its seed or the range of its "
+                         "number");
         return;
     case AGENCY_CAUSE_RESULT:
         progress_gave_up(action, "do not trust this result; ask the draw's operator",

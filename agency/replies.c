@@ -70,24 +70,29 @@ static bool take_told(struct agency *agency, int64_t now_ms, const struct window
     return true;
 }
 
-/* Attempt, plan and commitment: the first ADMITTED sets them, the later ones repeat them. */
+/* Attempt, plan, commitment and range: the first ADMITTED sets them, the later ones repeat them. */
 static bool take_attempt(struct agency *agency, const struct message_admitted *admitted)
 {
     bool is_asked = agency->attempt == 0 || admitted->attempt == agency->attempt;
     bool is_same = !agency->is_admitted || plan_is_equal(&admitted->plan, &agency->plan);
+    const struct result_terms number_terms = {
+        .commitment = admitted->commitment,
+        .range_first = admitted->range_first,
+        .range_last = admitted->range_last,
+    };
     bool is_possible = admitted->attempt > 0 && plan_is_valid(&admitted->plan) &&
                        admitted->plan.bytes_max <= admitted->batch_bytes_max;
     if (!is_asked || !is_same || !is_possible) {
         agency_fail(agency, AGENCY_CAUSE_PROTOCOL);
         return false;
     }
-    if (agency->is_admitted && !digest_is_equal(&admitted->commitment, &agency->commitment)) {
+    if (agency->is_admitted && !result_terms_are_equal(&number_terms, &agency->number_terms)) {
         agency_fail(agency, AGENCY_CAUSE_COMMITMENT);
         return false;
     }
     agency->attempt = admitted->attempt;
     agency->plan = admitted->plan;
-    agency->commitment = admitted->commitment;
+    agency->number_terms = number_terms;
     agency->is_admitted = true;
     agency->window.bytes = admitted->window_bytes;
     agency->batches_max = admitted->batches_max;
@@ -212,7 +217,7 @@ static void on_result(struct agency *agency, int64_t now_ms, const struct messag
         return;
     }
     enum result_fault fault = result_take(&agency->result, page, body, &agency->cuts,
-                                          &agency->commitment, agency->hasher);
+                                          &agency->number_terms, agency->hasher);
     if (fault != RESULT_FAULT_NONE) {
         agency->outcome.result_fault = fault;
         agency_fail(agency, AGENCY_CAUSE_RESULT);

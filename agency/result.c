@@ -1,6 +1,8 @@
 /* Checks on pages of winners; nothing here trusts the broker. */
 #include "agency/result.h"
 
+#include "proto/wire/manifest.h"
+
 const char *result_fault_text(enum result_fault fault)
 {
     static const char *const TEXTS[] = {
@@ -13,17 +15,32 @@ const char *result_fault_text(enum result_fault fault)
     return TEXTS[fault];
 }
 
-static bool seed_is_committed(struct slice seed, const struct digest *commitment,
-                              struct hasher *hasher)
+bool result_terms_are_equal(const struct result_terms *a, const struct result_terms *b)
+{
+    return digest_is_equal(&a->commitment, &b->commitment) && a->range_first == b->range_first &&
+           a->range_last == b->range_last;
+}
+
+/* Whether the number is the one that had to be drawn; a given one is taken as it is. */
+static enum result_fault check_drawn(const struct message_result *page,
+                                     const struct result_terms *terms, struct hasher *hasher)
 {
     static const struct digest GIVEN = {{0}};
-    if (digest_is_equal(commitment, &GIVEN))
-        return seed.bytes == 0;
-    if (seed.bytes != DIGEST_BYTES)
-        return false;
     struct digest digest;
-    hasher_sum(hasher, &seed, 1, &digest);
-    return digest_is_equal(&digest, commitment);
+    struct manifest_terms drawn = {
+        .range_first = terms->range_first,
+        .range_last = terms->range_last,
+    };
+    if (digest_is_equal(&terms->commitment, &GIVEN))
+        return page->seed.bytes == 0 ? RESULT_FAULT_NONE : RESULT_FAULT_SEED;
+    if (page->seed.bytes != DIGEST_BYTES)
+        return RESULT_FAULT_SEED;
+    hasher_sum(hasher, &page->seed, 1, &digest);
+    if (!digest_is_equal(&digest, &terms->commitment))
+        return RESULT_FAULT_SEED;
+    memcpy(drawn.seed.bytes, page->seed.data, DIGEST_BYTES);
+    uint32_t number = manifest_derive_number(&drawn, &page->root, hasher);
+    return number == page->number ? RESULT_FAULT_NONE : RESULT_FAULT_DRAWN;
 }
 
 static bool page_is_of(const struct result *result, const struct message_result *page)
@@ -68,12 +85,14 @@ static enum result_fault take_winners(struct result *result, const struct messag
 
 enum result_fault result_take(struct result *result, const struct message_result *page,
                               struct slice body, const struct cuts *cuts,
-                              const struct digest *commitment, struct hasher *hasher)
+                              const struct result_terms *terms, struct hasher *hasher)
 {
     if (result->has_page && !page_is_of(result, page))
         return RESULT_FAULT_CHANGED;
-    if (!result->has_page && !seed_is_committed(page->seed, commitment, hasher))
-        return RESULT_FAULT_SEED;
+    enum result_fault fault =
+        result->has_page ? RESULT_FAULT_NONE : check_drawn(page, terms, hasher);
+    if (fault != RESULT_FAULT_NONE)
+        return fault;
     bool is_empty = page->upto == page->from;
     if (page->from != result->winners || page->upto < page->from || page->upto > page->total ||
         (is_empty && page->from != page->total))
@@ -87,7 +106,7 @@ enum result_fault result_take(struct result *result, const struct message_result
     taken.seed_bytes = (uint32_t)page->seed.bytes;
     if (page->seed.bytes == DIGEST_BYTES)
         memcpy(taken.seed.bytes, page->seed.data, DIGEST_BYTES);
-    enum result_fault fault = take_winners(&taken, page, body, cuts);
+    fault = take_winners(&taken, page, body, cuts);
     if (fault == RESULT_FAULT_NONE)
         *result = taken;
     return fault;

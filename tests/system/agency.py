@@ -24,7 +24,7 @@ class Agency:
     def __init__(self, options):
         self.options, self.draw, self.id = options, options.draw, options.id
         self.incarnation, self.round, self.is_marked = time.time_ns(), 1, False
-        self.attempt, self.unanswered, self.published = 0, 0, None
+        self.attempt, self.unanswered, self.published, self.terms = 0, 0, None, None
         # seq → round of its last sending; what was tried at least once, lost on purpose, sent again
         self.sent, self.tried, self.durable, self.lost, self.repaired = {}, set(), set(), [], set()
         self.counts = {"polls": 0, "cut": 0, "pages": 0, "redials": 0}
@@ -102,6 +102,10 @@ class Agency:
             self.wait(pause)
             pause = min(2 * pause, wire.WAIT_MS_MAX)
         self.attempt = answer[1]["attempt"]
+        terms = [answer[1][key] for key in ("commitment", "range_first", "range_last")]
+        if self.terms not in (None, terms):  # [M-70]
+            fail(76, "the broker has changed the commitment to its seed or the range of its number")
+        self.terms = terms
         self.take_durable(answer[1])
         return answer[1] if answer[1]["upto"] == wire.ALL_IS_SAID else self.hello(answer[1]["upto"])
 
@@ -180,7 +184,7 @@ class Agency:
             pause = BUSY_MS if is_busy else min(max(2 * pause, longest // 15), longest)
             self.wait(pause)
 
-    def fetch(self, commitment):
+    def fetch(self):
         """All pages of the result, checked as section 8 says; the winning rows."""
         rows, first, place = [], None, (-1, -1)
         while True:
@@ -204,8 +208,11 @@ class Agency:
             if len(rows) >= page["total"] or not winners:
                 break
         told = wire.sha256(page["seed"]) if page["seed"] else bytes(DIGEST_BYTES)
-        if told != commitment or len(rows) != page["total"]:
+        if told != self.terms[0] or len(rows) != page["total"]:
             fail(76, "the seed is not the one that was committed to, or winners are missing")
+        drawn = [page["seed"], page["root"], *self.terms[1:]]
+        if page["seed"] and wire.derive_number(*drawn) != page["number"]:  # [M-69]
+            fail(76, "the number does not follow from seed and root in the draw's range")
         return rows
 
     def run(self):
@@ -216,7 +223,7 @@ class Agency:
         self.digests = self.source.digests(self.draw, self.id)
         if admitted["phase"] != wire.PUBLISHED:
             self.take_part(admitted)
-        rows = self.fetch(admitted["commitment"])
+        rows = self.fetch()
         wire.write_rows(self.options.output, rows)
         self.ask(BYE)
         print(json.dumps({"batches": len(self.digests), "winners": len(rows), "lost": self.lost,

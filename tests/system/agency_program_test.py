@@ -10,7 +10,7 @@ import unittest
 
 import cluster
 import wire
-from fake_broker import FakeBroker, PUBLISHED
+from fake_broker import FakeBroker, PUBLISHED, changes_its_range
 from wire import BYE, DIGESTS, FINISHED, HELLO, POLL, REFUSED, WINNERS
 
 NUMBER = 7574
@@ -357,19 +357,40 @@ class AgencyProgram(unittest.TestCase):
         self.assertEqual(self.broker.count(BYE), 0)
 
     def test_seed_that_was_not_committed_to_exits_76(self):
-        self.broker.seed, self.broker.commitment = b"s" * 32, wire.sha256(b"t" * 32)
+        self.broker.draw_from(b"s" * 32)
+        self.broker.commitment = wire.sha256(b"t" * 32)
         self.broker.start()
         agency = self.start()
         self.publish_when_finished()
         self.expect_exit(agency, 76, "its seed is not the one")
         self.expect_no_output()
 
-    def test_committed_seed_is_accepted(self):
-        self.broker.seed, self.broker.commitment = b"s" * 32, wire.sha256(b"s" * 32)
+    def test_number_that_does_not_follow_from_the_seed_exits_76(self):
+        self.broker.draw_from(b"s" * 32)
+        self.broker.number ^= 1
+        self.broker.start()
+        agency = self.start()
+        self.publish_when_finished()
+        self.expect_exit(agency, 76, "the result is wrong: its number does not follow")
+        self.expect_no_output()
+        self.assertEqual(self.broker.count(BYE), 0)
+
+    def test_range_that_changes_exits_76(self):
+        self.broker.answers = changes_its_range
+        self.broker.start()
+        self.expect_exit(self.start(), 76, "changed the commitment to its seed or the range")
+        self.expect_no_output()
+
+    def test_committed_seed_and_the_number_that_follows_are_accepted(self):
+        self.broker.draw_from(b"s" * 32)
+        self.rows = [row(i, self.broker.number if i % 97 == 5 else None) for i in range(2000)]
         self.broker.start()
         agency = self.start()
         self.publish_when_finished()
         self.expect_exit(agency, 0)
+        wanted = [line.rstrip() for line in self.rows
+                  if line.rstrip().endswith(b",%d" % self.broker.number)]
+        self.assertEqual(self.cluster.output(1).splitlines(), wanted)
         self.assertGreater(self.broker.count(WINNERS), 0)
 
 

@@ -13,7 +13,7 @@ from wire import (ADMITTED, BATCH, BYE, DIGESTS, DIGEST_PAGE, FINISHED, HELLO, M
                   POLL, REFUSED, RESULT, WAIT, WINNERS)
 
 OPEN, SEALED, PUBLISHED = 1, 2, 3
-NONE = bytes(wire.DIGEST_BYTES)
+NONE, ROOT = bytes(wire.DIGEST_BYTES), b"\7" * wire.DIGEST_BYTES
 
 
 def ranges(seqs):
@@ -26,6 +26,14 @@ def ranges(seqs):
     return flat
 
 
+def changes_its_range(kind, _, broker):
+    """For `answers`: once the agency has finished no POLL is answered, so that it says HELLO again,
+    and is told another range [M-70]."""
+    if broker.declaration and kind == HELLO:
+        broker.range = 0, 10000
+    return "silence" if broker.declaration and kind == POLL else None
+
+
 class FakeBroker:
     """Serves from a thread of its own until stop(). `rules` are attributes that a test sets:
 
@@ -36,9 +44,9 @@ class FakeBroker:
     spoils(winners)      changes the winners of the result
     """
 
-    def __init__(self, port, draw=1, agency=1, number=7574, seed=None):
+    def __init__(self, port, draw=1, agency=1, number=7574):
         self.port, self.draw, self.agency, self.number = port, draw, agency, number
-        self.seed, self.commitment = seed or b"", wire.sha256(seed) if seed else NONE
+        self.seed, self.commitment = b"", NONE
         self.range = 0, 9999
         self.loses = lambda seq, nth: False
         self.answers = lambda kind, fields, broker: None
@@ -74,6 +82,11 @@ class FakeBroker:
             assert self.arrived.wait_for(lambda: condition(self) or self.failure, deadline_s), \
                 f"the agency did not come so far: {self.requests[-5:]}"
         assert not self.failure, self.failure
+
+    def draw_from(self, seed):
+        """The number follows from this seed, and is no longer a given one."""
+        self.seed, self.commitment = seed, wire.sha256(seed)
+        self.number = wire.derive_number(seed, ROOT, *self.range)
 
     def publish(self):
         self.phase, self.to_publish = PUBLISHED, True
@@ -202,6 +215,6 @@ class FakeBroker:
         won = self.spoils([[seq, row, bet] for seq, body in bodies
                            for row, bet in enumerate(body) if bet[4] == self.number])
         page = won[start:start + self.page_winners]
-        header = wire.pack([RESULT, 1, self.draw, self.agency, self.number, b"\7" * 32, self.seed,
+        header = wire.pack([RESULT, 1, self.draw, self.agency, self.number, ROOT, self.seed,
                             start, start + len(page), len(won)])
         return header, b"".join(wire.pack(winner) for winner in page)

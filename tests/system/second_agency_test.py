@@ -7,7 +7,9 @@ import json
 import os
 import sys
 
+import wire
 from cluster import Cluster, real_inputs, scan
+from fake_broker import FakeBroker, changes_its_range
 
 AGENCY = ["/usr/bin/python3", os.path.join(os.path.dirname(os.path.abspath(__file__)), "agency.py")]
 NUMBER = 7574
@@ -102,17 +104,48 @@ def cut_ranges_and_pages_of_winners_are_put_together(inputs):
 
 
 def a_published_result_is_fetched_again_and_its_seed_is_the_committed_one(inputs):
-    with Cluster(agencies=1, linger=30) as cluster:  # a random number: with a commitment
+    # A random number: with a commitment, and each agency derives it from seed and root [M-69].
+    with Cluster(agencies=2, linger=30, number_range="100-4294967295") as cluster:
         broker = cluster.broker(draws=2)
         cluster.workers(1)
+        first = cluster.agency(2, inputs[3])
         expect_exit(second_agency(cluster, 1, inputs[4], batch_bets=50), 0)
+        expect_exit(first, 0)
         line = broker.wait_line(r"action: sorteo \| result: success .*draw: 1 .*number: (\d+)")
         once = cluster.output(1)
         assert once == scan(inputs[4], int(line.group(1)))
         os.unlink(cluster.path("winners-1.csv"))
         expect_exit(second_agency(cluster, 1, inputs[4]), 0)  # the second plan does not count
         assert cluster.output(1) == once
-        expect_exit(second_agency(cluster, 2, inputs[3]), 65)  # LATE: took no part
+        os.unlink(cluster.path("winners-1.csv"))
+        expect_exit(cluster.agency(1, inputs[4]), 0)
+        assert cluster.output(1) == once
+        expect_exit(second_agency(cluster, 3, inputs[2]), 65)  # LATE: took no part
+
+
+def a_number_or_seed_that_is_wrong_is_not_believed(inputs):
+    """By the second agency; what the C one does is in agency_program_test.py."""
+    for spoiled, code in (("", 0), ("number", 76), ("commitment", 76), ("range", 76),
+                          ("later range", 76)):
+        with Cluster() as cluster:
+            broker = FakeBroker(cluster.port)
+            broker.draw_from(b"s" * 32)
+            broker.number ^= spoiled == "number"
+            broker.range = (1, 9999) if spoiled == "range" else broker.range
+            if spoiled == "commitment":
+                broker.commitment = wire.sha256(b"t" * 32)
+            if spoiled == "later range":
+                broker.answers = changes_its_range
+            broker.start()
+            try:
+                agency = second_agency(cluster, 1, inputs[4], batch_bets=1000)
+                broker.wait_for(lambda broker: broker.declaration)
+                if spoiled != "later range":
+                    broker.publish()
+                expect_exit(agency, code)
+                assert os.path.exists(cluster.path("winners-1.csv")) == (code == 0), spoiled
+            finally:
+                broker.stop()
 
 
 def what_a_killed_broker_had_queued_is_sent_again(inputs):
@@ -143,6 +176,7 @@ TESTS = (both_take_part_and_lost_batches_are_repaired, each_goes_on_where_the_ot
          another_file_after_finishing_is_refused_with_the_first_difference,
          cut_ranges_and_pages_of_winners_are_put_together,
          a_published_result_is_fetched_again_and_its_seed_is_the_committed_one,
+         a_number_or_seed_that_is_wrong_is_not_believed,
          what_a_killed_broker_had_queued_is_sent_again,
          a_draw_that_times_out_is_void_or_made_without_who_is_missing)
 

@@ -3,6 +3,7 @@ and how a file becomes batches. Written from the page alone, so that C and Pytho
 """
 import datetime
 import hashlib
+import hmac
 import os
 import re
 import struct
@@ -54,6 +55,7 @@ def read_reply(frames, draw, agency):
         reply = dict(zip(FIELDS[kind], fields))
         is_ours = (told_draw, reply["agency"]) == (draw, agency) or reply.get("reason", 0) >= 15
         is_whole = len(fields) == len(FIELDS[kind]) and version == 1 and pack(values) == frames[0]
+        is_whole = is_whole and reply.get("range_first", 0) <= reply.get("range_last", 0)
     except (ValueError, TypeError, KeyError, msgpack.UnpackException):
         return None
     return (kind, reply, frames[-1]) if is_ours and is_whole else None
@@ -69,6 +71,17 @@ def tree_head(leaves):
         return leaves[0] if leaves else sha256()
     half = 1 << (len(leaves) - 1).bit_length() - 1
     return sha256(b"\1", tree_head(leaves[:half]), tree_head(leaves[half:]))
+
+
+def derive_number(seed, root, first, last):
+    """Section 11.3."""
+    i, size = 0, last - first + 1
+    while True:
+        mac = hmac.new(seed, root + struct.pack(">I", i), hashlib.sha256).digest()
+        x = int.from_bytes(mac[:8], "big")
+        if x < (1 << 64) // size * size:
+            return first + x % size
+        i += 1
 
 
 def members(ranges):

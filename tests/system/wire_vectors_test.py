@@ -7,17 +7,15 @@ A fenced block begins with ```hex and what it shows; each of its lines is up to 
 or more, and what these bytes are, separated by "; ". A line without text goes on with the last one.
 Run from the root of the tree; exits 1 after the first difference.
 """
-import hashlib
-import hmac
 import re
 import struct
 import sys
 
 import wire
-from wire import pack, sha256, tree_head
+from wire import derive_number, pack, sha256, tree_head
 
 PAGE = "proto/PROTOCOL.md"
-DRAW, AGENCY, RANGE_FIRST, RANGE_SIZE = 1, 7, 0, 10000
+DRAW, AGENCY, RANGE = 1, 7, [0, 9999]
 
 
 def expect(condition, text):
@@ -117,24 +115,14 @@ def check_values(value, bodies):
     root = tree_head([leaf_7, leaf_9])
     expect(root == value["manifest-root"], "manifest-root is another one")
     expect(sha256(value["seed"]) == value["commitment"], "the commitment is another one")
-    number = derive_number(value["seed"], root)
+    number = derive_number(value["seed"], root, *RANGE)
     expect(struct.pack(">I", number) == value["number"], "the number is another one")
     head, entry_7, entry_9 = unpack_all(value["manifest"])
-    terms = [1, DRAW, RANGE_FIRST, RANGE_FIRST + RANGE_SIZE - 1, False, 0, value["seed"]]
+    terms = [1, DRAW, *RANGE, False, 0, value["seed"]]
     expect(head == terms + [root, number, 2], "the manifest's head is another one")
     expect(entry_7[5:] == [2, sum(counts), 0, value["root-7"], b"".join(digests), counts],
            "agency 7's entry is another one")
     expect(entry_9[5:] == [0, 0, 0, value["root-9"], b"", []], "agency 9's entry is another one")
-
-
-def derive_number(seed, root):
-    i, limit = 0, (1 << 64) // RANGE_SIZE * RANGE_SIZE
-    while True:
-        mac = hmac.new(seed, root + struct.pack(">I", i), hashlib.sha256).digest()
-        x = int.from_bytes(mac[:8], "big")
-        if x < limit:
-            return RANGE_FIRST + x % RANGE_SIZE
-        i += 1
 
 
 def main():

@@ -273,7 +273,7 @@ Test(agency_hello, replies_for_others_are_ignored)
 
 Test(agency_hello, contradictions_after_a_new_dial_are_not_taken)
 {
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 5; i++) {
         struct stage stage;
         const struct agency_terms terms = stage_terms();
         stage_begin(&stage, &terms);
@@ -287,10 +287,14 @@ Test(agency_hello, contradictions_after_a_new_dial_are_not_taken)
             admitted.admitted.attempt = 2;
         else if (i == 1)
             admitted.admitted.plan.bets_max++;
-        else
+        else if (i == 2)
             admitted.admitted.commitment.bytes[0] = 1;
+        else if (i == 3)
+            admitted.admitted.range_first++;
+        else
+            admitted.admitted.range_last++;
         stage_answer(&stage, &admitted, (struct slice){0});
-        cr_assert_eq(stage_cause(&stage), i == 2 ? AGENCY_CAUSE_COMMITMENT : AGENCY_CAUSE_PROTOCOL);
+        cr_assert_eq(stage_cause(&stage), i >= 2 ? AGENCY_CAUSE_COMMITMENT : AGENCY_CAUSE_PROTOCOL);
         cr_assert_eq(agency_exit_code(stage.agency), 76);
         stage_end(&stage);
     }

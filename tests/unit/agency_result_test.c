@@ -207,6 +207,40 @@ Test(agency_result, wrong_result_exits_76)
     stage_end(&stage);
 }
 
+/* In a range of one number nothing else can follow, whatever seed and root are. */
+Test(agency_result, number_is_held_against_the_range_that_hello_told)
+{
+    static const uint32_t ranges[][2] = {
+        {NUMBER, NUMBER},
+        {0, NUMBER - 1},
+        {NUMBER + 1, UINT32_MAX},
+    };
+    const uint8_t seed[DIGEST_BYTES] = {7};
+    const struct slice piece = {.data = seed, .bytes = sizeof(seed)};
+    struct hasher *hasher = NULL;
+    cr_assert_eq(hasher_create(&hasher), STATUS_OK);
+    for (uint32_t i = 0; i < 3; i++) {
+        struct stage stage = begin();
+        struct message admitted = stage_admitted(&stage, 0);
+        admitted.admitted.phase = PHASE_PUBLISHED;
+        admitted.admitted.range_first = ranges[i][0];
+        admitted.admitted.range_last = ranges[i][1];
+        hasher_sum(hasher, &piece, 1, &admitted.admitted.commitment);
+        stage_answer(&stage, &admitted, (struct slice){0});
+        stage_read_to_end(&stage);
+        stage_tick(&stage);
+        struct message reply = page(0, 0, 0);
+        reply.result.seed = piece;
+        stage_answer(&stage, &reply, (struct slice){0});
+        cr_assert_eq((stage.orders & AGENCY_ORDER_STORE) != 0, i == 0);
+        cr_assert_eq(agency_outcome(stage.agency)->result_fault,
+                     i == 0 ? RESULT_FAULT_NONE : RESULT_FAULT_DRAWN);
+        cr_assert_eq(agency_exit_code(stage.agency), i == 0 ? 0 : 76);
+        stage_end(&stage);
+    }
+    hasher_destroy(&hasher);
+}
+
 Test(agency_result, process_that_comes_after_publishing_reads_then_fetches)
 {
     struct stage stage = begin();

@@ -138,6 +138,7 @@ static inline struct message stage_admitted(struct stage *stage, uint32_t durabl
                 .batch_bytes_max = BATCH_BYTES_MAX,
                 .batches_max = BATCHES_MAX,
                 .phase = PHASE_OPEN,
+                .range_last = 9999,
             },
     };
 }

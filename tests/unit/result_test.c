@@ -10,7 +10,7 @@ enum { NUMBER = 42 };
 struct table {
     struct cuts cuts;
     struct hasher *hasher;
-    struct digest commitment;
+    struct result_terms terms;
     uint8_t body[1024];
     size_t bytes;
     struct result result;
@@ -18,7 +18,7 @@ struct table {
 
 static struct table begin(void)
 {
-    struct table table = {0};
+    struct table table = {.terms = {.range_first = NUMBER, .range_last = NUMBER}};
     cr_assert_eq(hasher_create(&table.hasher), STATUS_OK);
     for (uint32_t i = 0; i < 3; i++) {
         const struct cut cut = {.bets = 5};
@@ -65,7 +65,7 @@ static enum result_fault take(struct table *table, const struct message_result *
 {
     const struct slice body = {.data = table->body, .bytes = table->bytes};
     table->bytes = 0;
-    return result_take(&table->result, page, body, &table->cuts, &table->commitment, table->hasher);
+    return result_take(&table->result, page, body, &table->cuts, &table->terms, table->hasher);
 }
 
 Test(result, pages_in_order_make_a_whole)
@@ -192,7 +192,7 @@ Test(result, seed_must_be_the_committed_one)
     struct table table = begin();
     uint8_t seed[DIGEST_BYTES] = {7};
     const struct slice piece = {.data = seed, .bytes = sizeof(seed)};
-    hasher_sum(table.hasher, &piece, 1, &table.commitment);
+    hasher_sum(table.hasher, &piece, 1, &table.terms.commitment);
     struct message_result empty = page(0, 0, 0);
     cr_assert_eq(take(&table, &empty), RESULT_FAULT_SEED, "none was told");
     empty.seed = piece;
@@ -212,6 +212,62 @@ Test(result, seed_where_the_number_was_given_is_refused)
     empty.seed = (struct slice){.data = seed, .bytes = sizeof(seed)};
     cr_assert_eq(take(&table, &empty), RESULT_FAULT_SEED);
     end(&table);
+}
+
+/* 32 bytes; PROTOCOL.md shows that of them and this root 7574 follows in 0 to 9999. */
+static const uint8_t SEED[] = "\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f"
+                              "\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x2e\x15";
+static const uint8_t ROOT[] = "\xfb\xf9\x80\xe7\x26\x1e\x27\xee\x4b\xe7\x44\xe2\xf2\xd8\x54\xcb"
+                              "\x2c\x94\xdf\x11\x43\xe9\xb3\xd3\xc5\xf0\xa3\x01\xa7\x83\x39\xa7";
+
+static struct message_result drawn_page(struct table *table)
+{
+    struct message_result drawn = page(0, 0, 0);
+    drawn.number = 7574;
+    drawn.seed = (struct slice){.data = SEED, .bytes = DIGEST_BYTES};
+    memcpy(drawn.root.bytes, ROOT, DIGEST_BYTES);
+    hasher_sum(table->hasher, &drawn.seed, 1, &table->terms.commitment);
+    table->terms.range_first = 0;
+    table->terms.range_last = 9999;
+    return drawn;
+}
+
+/* [M-69] */
+Test(result, number_must_follow_from_seed_and_root_in_the_range)
+{
+    for (uint32_t i = 0; i < 5; i++) {
+        struct table table = begin();
+        struct message_result drawn = drawn_page(&table);
+        drawn.number += i == 1;
+        drawn.root.bytes[31] ^= i == 2;
+        table.terms.range_first += i == 3;
+        table.terms.range_last -= i == 4;
+        cr_assert_eq(take(&table, &drawn), i == 0 ? RESULT_FAULT_NONE : RESULT_FAULT_DRAWN);
+        cr_assert_eq(table.result.has_page, i == 0);
+        end(&table);
+    }
+}
+
+Test(result, number_that_was_given_may_lie_anywhere)
+{
+    struct table table = begin();
+    table.terms.range_first = 0;
+    table.terms.range_last = NUMBER - 1;
+    const struct message_result empty = page(0, 0, 0);
+    cr_assert_eq(take(&table, &empty), RESULT_FAULT_NONE);
+    end(&table);
+}
+
+Test(result, terms_are_equal_in_commitment_and_both_ends_of_the_range)
+{
+    const struct result_terms base = {.commitment = {{1}}, .range_first = 2, .range_last = 3};
+    struct result_terms others[] = {base, base, base};
+    others[0].commitment.bytes[31]++;
+    others[1].range_first++;
+    others[2].range_last++;
+    cr_assert(result_terms_are_equal(&base, &base));
+    for (size_t i = 0; i < 3; i++)
+        cr_assert_not(result_terms_are_equal(&base, &others[i]), "%zu", i);
 }
 
 Test(result, every_fault_has_a_sentence)
