@@ -163,6 +163,10 @@ $(BUILD)/sim: $(SIM_O) $(TEST_A)
 sim: $(BUILD)/sim
 	@$(BUILD)/sim 0 $(WORLDS)
 
+# The programs as processes on loopback; tests/system/run NAME runs those whose names hold NAME.
+system: all
+	@tests/system/run
+
 # Rules of STYLE that a machine can check, and that the checks can fail.
 lint:
 	@tests/lint/self_test
@@ -198,5 +202,5 @@ clean:
 	rm -rf build
 
 -include $(shell find build/$(FLAVOUR) -name '*.d' 2>/dev/null)
-.PHONY: all format format-check tidy cppcheck deps check-deps demo check bench unit socket sim lint print-lists clean
+.PHONY: all format format-check tidy cppcheck deps check-deps demo check bench unit socket sim system lint print-lists clean
 .SECONDARY:

@@ -5,13 +5,14 @@ own, reads their log lines as they come, and waits for events (a log line, an ex
 never for time to pass. Leaving it ends everything that it started and checks that nothing is left.
 """
 import os
-import queue
 import random
 import re
+import select
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -21,6 +22,7 @@ BIN = os.environ.get("SORTEO_BIN", os.path.join(ROOT, "build", "bin"))
 REAL_INPUT = os.environ.get("SORTEO_INPUT", os.path.join(os.path.dirname(ROOT), "shared", "data"))
 DEADLINE_S = 60.0
 STOP_S = 5.0  # what a program has to end after SIGTERM
+SAMPLES = os.path.join(ROOT, "build", "samples")
 
 
 class Process:
@@ -95,6 +97,8 @@ class Process:
         if self.runs():
             os.kill(self.pid, signal.SIGKILL)
         self.popen.wait(DEADLINE_S)
+        if not self.descendants_gone():
+            raise AssertionError(f"{self.name} was killed, its children were not")
 
     def signal(self, number):
         os.kill(self.pid, number)
@@ -102,11 +106,29 @@ class Process:
     def descendants_gone(self, deadline_s=STOP_S):
         """True once no process of its session is left."""
         until = time.monotonic() + deadline_s
-        while time.monotonic() < until:
-            if not session_members(self.pid):
-                return True
-            os.sched_yield()
-        return False
+        while members := session_members(self.pid):
+            if not wait_end(members[0], until - time.monotonic()):
+                return False
+        return True
+
+    def memory_peak_kib(self):
+        """The most that it has had resident so far."""
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as status:
+            return int(re.search(r"VmHWM:\s*(\d+) kB", status.read()).group(1))
+
+
+def wait_end(pid, deadline_s):
+    """True once a process, anybody's child, has ended."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        poll = select.poll()
+        poll.register(process, select.POLLIN)
+        return bool(poll.poll(max(0, deadline_s) * 1000))
+    finally:
+        os.close(process)
 
 
 def session_members(session):
@@ -156,19 +178,25 @@ class Cluster:
         return self
 
     def __exit__(self, kind, value, trace):
-        for process in self.processes:
-            for member in session_members(process.pid):
-                try:
-                    os.kill(member, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
-            process.popen.wait(DEADLINE_S)
-            process.reader.join(STOP_S)
-            process.popen.stdout.close()
+        left = [process.name for process in self.processes if not self._end(process)]
         if kind is not None:
             for process in self.processes:
                 print(f"--- {process.name}\n" + "\n".join(process.log().splitlines()[-40:]))
         shutil.rmtree(self.folder)
+        assert not left, f"processes are left of {left}"
+
+    @staticmethod
+    def _end(process):
+        for member in session_members(process.pid):
+            try:
+                os.kill(member, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        process.popen.wait(DEADLINE_S)
+        is_gone = process.descendants_gone()
+        process.reader.join(STOP_S)
+        process.popen.stdout.close()
+        return is_gone
 
     def path(self, *parts):
         return os.path.join(self.folder, *parts)
@@ -196,6 +224,13 @@ class Cluster:
                   "output": self.path(f"winners-{number}.csv")}
         merged.update(options)
         return self.start(f"agency {number}", "sorteo-agency", flags(merged), stdin=stdin)
+
+    def python_agency(self, number, source, **options):
+        merged = {"broker": self.address, "id": number, "input": source,
+                  "output": self.path(f"winners-{number}.csv")}
+        merged.update(options)
+        script = os.path.join(ROOT, "tests", "system", "agency.py")
+        return self.start(f"agency.py {number}", [sys.executable, script], flags(merged))
 
     def output(self, number):
         with open(self.path(f"winners-{number}.csv"), "rb") as file:
@@ -229,17 +264,15 @@ def real_inputs():
     paths = [os.path.join(REAL_INPUT, f"agency-{i}.csv") for i in range(1, 6)]
     if all(os.path.exists(path) for path in paths):
         return paths, True
-    folder = os.path.join(ROOT, "build", "samples", "real")
-    return sample(folder, 5, 78697), False
+    return sample(os.path.join(SAMPLES, "real"), 5, 78697), False
 
 
-def sample(folder, agencies, bets, seed=1):
+def sample(folder, agencies, bets, **options):
     """Files made by `sorteo sample`, made once."""
     paths = [os.path.join(folder, f"agency-{i}.csv") for i in range(1, agencies + 1)]
     if not all(os.path.exists(path) for path in paths):
         os.makedirs(folder, exist_ok=True)
-        subprocess.run([os.path.join(BIN, "sorteo"), "sample", "--agencies", str(agencies),
-                        "--bets", str(bets), "--seed", str(seed), "--output", folder, "--force"],
-                       check=True,
+        options = {"agencies": agencies, "bets": bets, "output": folder, "force": True, **options}
+        subprocess.run([os.path.join(BIN, "sorteo"), "sample", *flags(options)], check=True,
                        stdout=subprocess.DEVNULL)
     return paths

@@ -11,16 +11,7 @@ import wire
 from cluster import Cluster, real_inputs, scan
 from fake_broker import FakeBroker, changes_its_range
 
-AGENCY = ["/usr/bin/python3", os.path.join(os.path.dirname(os.path.abspath(__file__)), "agency.py")]
 NUMBER = 7574
-
-
-def second_agency(cluster, number, source, **options):
-    arguments = {"broker": cluster.address, "id": number, "input": source,
-                 "output": cluster.path(f"winners-{number}.csv"), **options}
-    flags = [text for name, value in arguments.items()
-             for text in ("--" + name.replace("_", "-"), value)]
-    return cluster.start(f"second agency {number}", AGENCY, flags)
 
 
 def finished(broker, number):
@@ -41,8 +32,8 @@ def both_take_part_and_lost_batches_are_repaired(inputs):
         broker = cluster.broker()
         cluster.workers(2)
         first = cluster.agency(1, inputs[0])
-        losing = second_agency(cluster, 2, inputs[1], batch_bytes=4096, lose=3)
-        small = second_agency(cluster, 3, inputs[4], batch_bets=1, lose=7)
+        losing = cluster.python_agency(2, inputs[1], batch_bytes=4096, lose=3)
+        small = cluster.python_agency(3, inputs[4], batch_bets=1, lose=7)
         for process in (losing, small, first):
             expect_exit(process, 0)
         for number, source in ((1, inputs[0]), (2, inputs[1]), (3, inputs[4])):
@@ -58,14 +49,14 @@ def each_goes_on_where_the_other_was_killed(inputs):
     with Cluster(agencies=3, winning_number=NUMBER) as cluster:
         broker = cluster.broker()
         cluster.workers(1)
-        python_first = second_agency(cluster, 1, inputs[4], batch_bytes=3000)
+        python_first = cluster.python_agency(1, inputs[4], batch_bytes=3000)
         c_first = cluster.agency(2, inputs[3], batch_bytes=3000)
         for process, number in ((python_first, 1), (c_first, 2)):
             finished(broker, number)
             process.kill()
         c_second = cluster.agency(1, inputs[4])
-        python_second = second_agency(cluster, 2, inputs[3])
-        last = second_agency(cluster, 3, inputs[2])
+        python_second = cluster.python_agency(2, inputs[3])
+        last = cluster.python_agency(3, inputs[2])
         for process in (c_second, python_second, last):
             expect_exit(process, 0)
         for number, source in ((1, inputs[4]), (2, inputs[3]), (3, inputs[2])):
@@ -76,14 +67,14 @@ def another_file_after_finishing_is_refused_with_the_first_difference(inputs):
     with Cluster(agencies=2, winning_number=NUMBER) as cluster:
         broker = cluster.broker()
         cluster.workers(1)
-        agency = second_agency(cluster, 1, inputs[4], batch_bets=100)
+        agency = cluster.python_agency(1, inputs[4], batch_bets=100)
         finished(broker, 1)
         agency.kill()
         with open(inputs[4], "rb") as file:
             rows = file.read().splitlines(keepends=True)
         with open(cluster.path("edited.csv"), "wb") as file:
             file.writelines(rows[:250] + [rows[0]] + rows[251:])
-        edited = second_agency(cluster, 1, cluster.path("edited.csv"))
+        edited = cluster.python_agency(1, cluster.path("edited.csv"))
         expect_exit(edited, 65)
         assert "DECLARATION, the first batch that differs is 2," in edited.log(), edited.log()
 
@@ -96,7 +87,7 @@ def cut_ranges_and_pages_of_winners_are_put_together(inputs):
         cluster.workers(1)
         with open(cluster.path("all-win.csv"), "w", encoding="utf-8") as file:
             file.writelines(f"Ana,Soto,{row},1999-03-17,{NUMBER}\n" for row in range(10000))
-        agency = second_agency(cluster, 1, cluster.path("all-win.csv"), batch_bets=1, lose=2)
+        agency = cluster.python_agency(1, cluster.path("all-win.csv"), batch_bets=1, lose=2)
         expect_exit(agency, 0)
         assert cluster.output(1) == scan(cluster.path("all-win.csv"), NUMBER)
         report = told(agency)
@@ -109,18 +100,18 @@ def a_published_result_is_fetched_again_and_its_seed_is_the_committed_one(inputs
         broker = cluster.broker(draws=2)
         cluster.workers(1)
         first = cluster.agency(2, inputs[3])
-        expect_exit(second_agency(cluster, 1, inputs[4], batch_bets=50), 0)
+        expect_exit(cluster.python_agency(1, inputs[4], batch_bets=50), 0)
         expect_exit(first, 0)
         line = broker.wait_line(r"action: sorteo \| result: success .*draw: 1 .*number: (\d+)")
         once = cluster.output(1)
         assert once == scan(inputs[4], int(line.group(1)))
         os.unlink(cluster.path("winners-1.csv"))
-        expect_exit(second_agency(cluster, 1, inputs[4]), 0)  # the second plan does not count
+        expect_exit(cluster.python_agency(1, inputs[4]), 0)  # the second plan does not count
         assert cluster.output(1) == once
         os.unlink(cluster.path("winners-1.csv"))
         expect_exit(cluster.agency(1, inputs[4]), 0)
         assert cluster.output(1) == once
-        expect_exit(second_agency(cluster, 3, inputs[2]), 65)  # LATE: took no part
+        expect_exit(cluster.python_agency(3, inputs[2]), 65)  # LATE: took no part
 
 
 def a_number_or_seed_that_is_wrong_is_not_believed(inputs):
@@ -138,7 +129,7 @@ def a_number_or_seed_that_is_wrong_is_not_believed(inputs):
                 broker.answers = changes_its_range
             broker.start()
             try:
-                agency = second_agency(cluster, 1, inputs[4], batch_bets=1000)
+                agency = cluster.python_agency(1, inputs[4], batch_bets=1000)
                 broker.wait_for(lambda broker: broker.declaration)
                 if spoiled != "later range":
                     broker.publish()
@@ -152,11 +143,11 @@ def what_a_killed_broker_had_queued_is_sent_again(inputs):
     with Cluster(agencies=2, winning_number=NUMBER) as cluster:
         broker = cluster.broker()
         cluster.workers(2)
-        agency = second_agency(cluster, 1, inputs[0], batch_bets=20, lose=5)
+        agency = cluster.python_agency(1, inputs[0], batch_bets=20, lose=5)
         broker.wait_line(r"action: agencia \| result: success .*agency: 1 ")
         broker.kill()
         cluster.broker()
-        other = second_agency(cluster, 2, inputs[1])
+        other = cluster.python_agency(2, inputs[1])
         for process in (agency, other):
             expect_exit(process, 0)
         assert cluster.output(1) == scan(inputs[0], NUMBER)
@@ -168,7 +159,7 @@ def a_draw_that_times_out_is_void_or_made_without_who_is_missing(inputs):
         with Cluster(agencies=2, barrier_timeout=1, on_timeout=action) as cluster:
             cluster.broker()
             cluster.workers(1)
-            expect_exit(second_agency(cluster, 1, inputs[4]), code)
+            expect_exit(cluster.python_agency(1, inputs[4]), code)
             assert os.path.exists(cluster.path("winners-1.csv")) == (code == 0)
 
 
