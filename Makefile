@@ -128,7 +128,7 @@ demo: deps
 
 check: deps
 	@$(MAKE) --no-print-directory all
-	@$(MAKE) --no-print-directory unit socket
+	@$(MAKE) --no-print-directory lint unit socket sim system
 	@echo "make check: all passed"
 
 # ---- tests ----
