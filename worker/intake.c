@@ -54,13 +54,15 @@ void intake_welcome(struct intake *intake, const struct workbench *bench)
     tell_credit(intake, bench);
 }
 
-/* Everything that was admitted counts as spent from here on (PROTOCOL.md, "RETURNED"). What is
- * still on its way comes in mode FULL and is not counted a second time; the pause before the
- * next try gives it the time to. */
+/* Everything that was admitted counts as spent from here on (PROTOCOL.md, "RETURNED"), and what came
+ * beyond it: the last batch may weigh more than the credit that admitted it, and the broker does not
+ * forget that. A credit told below the broker's sum would admit nothing, for ever. */
 static void spend_all(struct intake *intake)
 {
-    intake->spent_bytes = intake->admitted_bytes;
-    intake->settled_bytes = intake->admitted_bytes;
+    intake->came_bytes = intake->spent_bytes;
+    if (intake->spent_bytes < intake->admitted_bytes)
+        intake->spent_bytes = intake->admitted_bytes;
+    intake->settled_bytes = intake->spent_bytes;
 }
 
 static bool goes_back(const struct intake *intake)
@@ -68,14 +70,28 @@ static bool goes_back(const struct intake *intake)
     return intake->mode == INTAKE_FULL || intake->mode == INTAKE_CLOSED;
 }
 
+/* What comes while the disk is full was admitted before, and counts as spent already unless it is
+ * beyond what was admitted. The pause before the next try gives it the time to come. */
+static void count_late(struct intake *intake, uint64_t weight)
+{
+    intake->came_bytes += weight;
+    if (intake->came_bytes <= intake->spent_bytes)
+        return;
+    intake->spent_bytes = intake->came_bytes;
+    intake->settled_bytes = intake->came_bytes;
+}
+
 /* Opens the group with its first batch, and counts what came. */
 static void count_weight(struct intake *intake, size_t body_bytes, int64_t now_ms)
 {
+    uint64_t weight = (uint64_t)body_bytes + BATCH_WEIGHT_EXTRA_BYTES;
     if (!intake->is_open)
         intake->opened_at = now_ms;
     intake->is_open = true;
-    if (!goes_back(intake))
-        intake->spent_bytes += body_bytes + BATCH_WEIGHT_EXTRA_BYTES;
+    if (intake->mode == INTAKE_FULL)
+        count_late(intake, weight);
+    else if (intake->mode != INTAKE_CLOSED)
+        intake->spent_bytes += weight;
 }
 
 /* ---- the group ---- */

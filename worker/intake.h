@@ -31,6 +31,7 @@ struct intake {
     uint64_t spent_bytes;    /* weight of the batches that came, since WELCOME */
     uint64_t settled_bytes;  /* the part of it that was stored, rejected or returned */
     uint64_t admitted_bytes; /* as told by the last CREDIT */
+    uint64_t came_bytes;     /* mode FULL: spent_bytes without what never came */
     int64_t probe_at;        /* mode FULL: when one batch is tried */
     int64_t probe_ms;        /* pause before it, doubled each time in vain */
 };

@@ -356,13 +356,36 @@ Test(worker_intake, tries_one_batch_after_a_pause_that_grows)
     cr_expect_eq(admitted(), CREDIT_BYTES_MAX + 1, "any credit left admits one batch");
     sent_forget(&world);
     store_memory_set_capacity(world.store, MEMORY_RESERVE_BYTES);
-    forward(7, 1, 0, 3);
+    struct made probe = make_batch(1, 7, 1, 0, 3, 0);
+    broker_forwards(&world, &probe, false);
     expect_returned(sent_last(&world, MESSAGE_RETURNED), 0, 1);
     broker_says_kind(&world, MESSAGE_PING, 0);
     fixture_wait(&world, 2 * WAIT_MS_MIN - 1);
     cr_expect_eq(sent_of(&world, MESSAGE_CREDIT), 0);
     fixture_wait(&world, 1);
-    cr_expect_eq(admitted(), CREDIT_BYTES_MAX + 2);
+    cr_expect_eq(admitted(), CREDIT_BYTES_MAX + probe.body.bytes + BATCH_WEIGHT_EXTRA_BYTES + 1,
+                 "the broker's sum has the whole weight of the batch that was tried");
+    made_free(&probe);
+}
+
+/* The broker may forward one batch more than the credit that it has left. */
+Test(worker_intake, tries_again_beyond_a_batch_that_passed_the_credit_and_came_late)
+{
+    fill_disk();
+    struct made batch = make_batch(1, 7, 1, 0, 3, 0);
+    const uint64_t weight = batch.body.bytes + BATCH_WEIGHT_EXTRA_BYTES;
+    forward(7, 1, 1, 3);
+    uint64_t forwarded = weight;
+    while (forwarded < CREDIT_BYTES_MAX) {
+        broker_forwards(&world, &batch, false);
+        sent_forget(&world);
+        forwarded += weight;
+    }
+    cr_assert_gt(forwarded, CREDIT_BYTES_MAX);
+    made_free(&batch);
+    broker_says_kind(&world, MESSAGE_PING, 0);
+    fixture_wait(&world, WAIT_MS_MIN);
+    cr_expect_eq(admitted(), forwarded + 1);
 }
 
 Test(worker_intake, gives_its_whole_credit_when_there_is_room_again)
