@@ -97,7 +97,8 @@ void worker_actor_turn(struct world *world, uint32_t index, struct letter *lette
     if (worker_state(actor->worker) != WORKER_OVER)
         return;
     struct worker_ending ending = worker_ending(actor->worker);
-    if (ending.status != STATUS_SYNC)
+    /* FULL: not even the reserve had room for a seal. */
+    if (ending.status != STATUS_SYNC && ending.status != STATUS_FULL)
         world_violate(world, "worker %u ended: %s, %s", index, status_text(ending.status),
                       ending.status == STATUS_REFUSED ? dismissal_text(ending.dismissal) : "");
     worker_actor_crash(world, index);

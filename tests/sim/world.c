@@ -7,7 +7,13 @@
 #include "proto/wire/check.h"
 #include "tests/sim/store_memory.h"
 
-enum { WINNING_NUMBER = 3, DELAY_MS_MAX = 50, LOST_MILLIONTHS = 10000, QUEUE_BYTES = 16384 };
+enum {
+    WINNING_NUMBER = 3,
+    DELAY_MS_MAX = 50,
+    LOST_MILLIONTHS = 10000,
+    QUEUE_BYTES = 16384,
+    DISK_BYTES = 16384
+};
 
 void world_violate(struct world *world, const char *format, ...)
 {
@@ -182,6 +188,16 @@ static bool strikes(struct world *world, uint32_t millionths)
     return dice_happens(&world->dice, millionths * world->plan.harshness);
 }
 
+/* A disk gets an end, or loses it again. */
+static void resize_disk(struct world *world, uint32_t index)
+{
+    bool is_endless = dice_happens(&world->dice, 500000);
+    uint64_t bytes = is_endless ? 0 : MEMORY_RESERVE_BYTES + dice_below(&world->dice, DISK_BYTES);
+    store_memory_set_capacity(world->workers[index].store, bytes);
+    world->counts.full_disks += !is_endless;
+    world_trace(world, "disk of worker %u ends at %llu bytes", index, (unsigned long long)bytes);
+}
+
 static void misfortune(struct world *world)
 {
     if (!world->plan.is_lossy || world->is_healed)
@@ -199,6 +215,17 @@ static void misfortune(struct world *world)
         store_memory_fail_sync(actor->store, dice_happens(&world->dice, 500000));
         world->counts.failed_syncs++;
     }
+    if (strikes(world, 400))
+        resize_disk(world, dice_below(&world->dice, world->plan.workers));
+}
+
+static void heal(struct world *world)
+{
+    world->is_healed = true;
+    network_heal(world->network);
+    for (uint32_t i = 0; i < world->plan.workers; i++)
+        store_memory_set_capacity(world->workers[i].store, 0);
+    world_trace(world, "everything heals");
 }
 
 static bool is_done(const struct world *world)
@@ -232,8 +259,7 @@ bool world_run(struct world *world)
             break;
         }
         if (!world->is_healed && world->now_ms >= world->plan.faults_until_ms) {
-            world->is_healed = true;
-            network_heal(world->network);
+            heal(world);
         }
         if ((letter = network_take(world->network, world->now_ms)) != NULL)
             deliver(world, letter);

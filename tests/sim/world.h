@@ -33,7 +33,7 @@ struct world_counts {
     uint64_t agency_crashes;
     uint64_t cuts; /* connections broken */
     uint64_t failed_syncs;
-    uint64_t rot;
+    uint64_t full_disks;
 };
 
 /* A bet of a file of the world. */
