@@ -164,7 +164,8 @@ static void derive_seed(struct broker *broker, struct manifest_terms *terms)
         hasher_hmac(broker->hasher, key, &piece, 1, &terms->seed);
 }
 
-/* Stores that are registered go on: for them the new draw is an empty inventory. */
+/* Stores that are registered go on: for them the new draw is an empty inventory. One that is
+ * registering goes on with an inventory that has told nothing of the new draw yet. */
 static enum status open_tables(struct broker *broker)
 {
     enum status status = roll_create(&broker->roll);
@@ -172,6 +173,9 @@ static enum status open_tables(struct broker *broker)
         status = barrier_create(&broker->terms, &broker->barrier);
     if (status == STATUS_OK)
         status = ledger_create(&broker->ledger);
+    for (uint32_t slot = 0; status == STATUS_OK && slot < stores_count(broker->stores); slot++)
+        if (stores_at(broker->stores, slot)->state == STORE_REGISTERING)
+            ledger_begin_inventory(broker->ledger, slot);
     return status;
 }
 

@@ -1,0 +1,46 @@
+/* What comes at the wrong moment: between two draws, while the journal is recovered, after a pause,
+ * from before the broker's start. */
+#include <criterion/criterion.h>
+
+#include "tests/unit/broker_bench.h"
+
+static void begin(struct bench *bench, uint32_t draws, uint32_t recover_stores)
+{
+    struct broker_options options;
+    bench_options(&options);
+    options.draws = draws;
+    options.recover_stores = recover_stores;
+    options.terms.agencies_required = 1;
+    bench_open(bench, &options);
+}
+
+static void say_register(struct bench *bench, uint64_t peer, uint8_t id)
+{
+    struct message message = {
+        .kind = MESSAGE_REGISTER,
+        .registration = {.store = {{id}}, .opening = {1, {{id, 1}}}, .free_bytes = 1 << 30},
+    };
+    bench_report(bench, peer, &message, (struct slice){0});
+}
+
+/* A chunk without items. */
+static void say_chunk(struct bench *bench, uint64_t peer, uint32_t chunk, bool is_last)
+{
+    struct message message = {.kind = MESSAGE_INVENTORY,
+                              .inventory = {.chunk = chunk, .is_last = is_last}};
+    bench_report(bench, peer, &message, (struct slice){0});
+}
+
+Test(broker_races, a_store_may_register_while_the_next_draw_opens, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench, 2, 0);
+    say_register(&bench, 50, 1);
+    say_chunk(&bench, 50, 0, false);
+    bench_hello(&bench, 4, 0);
+    cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_OPENED, 2), 1);
+    say_chunk(&bench, 50, 1, true);
+    cr_expect(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_WELCOME, 0, NULL, NULL));
+    bench_close(&bench);
+}
