@@ -17,7 +17,8 @@ static void record_recovered(struct broker *broker, uint32_t draw)
     records_add(broker->records, &record);
 }
 
-/* From here on it is a broker like any other: every store registers again, under the new epoch. */
+/* From here on it is a broker like any other: every store registers again, under the new epoch.
+ * What they told so far is not in the ledger, and no half inventory may go on. */
 static void end_recovery(struct broker *broker)
 {
     struct message who = {.kind = MESSAGE_WHO};
@@ -27,7 +28,9 @@ static void end_recovery(struct broker *broker)
         const struct store *store = stores_at(broker->stores, slot);
         if (store->state == STORE_REGISTERED)
             broker_send_worker(broker, store->peer, &who, NULL);
+        workers_close(broker, slot);
     }
+    stores_await_anew(broker->stores, broker->ticked_at);
     broker_note(broker, "recuperacion", NOTE_SUCCESS, "draw: %u | phase: %s | epoch: %" PRIu64,
                 broker->draw, phase_name(draw_phase(broker->state)), broker->epoch.number);
 }

@@ -240,6 +240,18 @@ int64_t stores_due_at(const struct stores *stores)
     return earliest;
 }
 
+void stores_await_anew(struct stores *stores, int64_t now_ms)
+{
+    for (uint32_t i = 0; i < stores->count; i++) {
+        struct store *store = &stores->slots[i];
+
+        if (store->state == STORE_GIVEN_UP)
+            continue;
+        store->state = STORE_AWAITED;
+        store->silent_at = now_ms;
+    }
+}
+
 void stores_shift(struct stores *stores, int64_t by_ms)
 {
     for (uint32_t i = 0; i < stores->count; i++) {

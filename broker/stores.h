@@ -71,6 +71,9 @@ enum store_change { STORE_UNCHANGED, STORE_FELL_SILENT, STORE_WAS_GIVEN_UP, STOR
 enum store_change stores_next_change(struct stores *stores, int64_t now_ms, uint32_t *slot);
 /* When the next change would come; INT64_MAX: none. */
 int64_t stores_due_at(const struct stores *stores);
+/* What has registered so far counts for nothing: each store that is not given up is awaited anew,
+ * from now on. */
+void stores_await_anew(struct stores *stores, int64_t now_ms);
 /* The broker itself slept: all leases and graces move by that much. */
 void stores_shift(struct stores *stores, int64_t by_ms);
 

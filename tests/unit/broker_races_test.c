@@ -44,3 +44,21 @@ Test(broker_races, a_store_may_register_while_the_next_draw_opens, .timeout = 10
     cr_expect(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_WELCOME, 0, NULL, NULL));
     bench_close(&bench);
 }
+
+Test(broker_races, a_store_may_register_while_the_recovery_ends, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench, 1, 1);
+    say_register(&bench, 51, 2);
+    say_chunk(&bench, 51, 0, false);
+    say_register(&bench, 50, 1);
+    say_chunk(&bench, 50, 0, true);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_OPENED, 1), 1);
+    say_chunk(&bench, 51, 1, true);
+    cr_expect(!bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_WELCOME, 0, NULL, NULL));
+    cr_expect(bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_WHO, 0, NULL, NULL));
+    say_register(&bench, 52, 2);
+    say_chunk(&bench, 52, 0, true);
+    cr_expect(bench_sent(&bench, PORT_DISPATCH, 52, MESSAGE_WELCOME, 0, NULL, NULL));
+    bench_close(&bench);
+}

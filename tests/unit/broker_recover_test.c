@@ -209,3 +209,23 @@ Test(broker_recover, leaves_a_journal_that_knows_more_as_it_is, .timeout = 10)
     cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
     bench_close(&bench);
 }
+
+Test(broker_recover, tells_no_round_as_seen_until_the_stores_have_registered_again, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    struct message mark = {.kind = MESSAGE_MARK,
+                           .draw = 1,
+                           .mark = {.agency = 4, .attempt = 1, .incarnation = 1, .round = 1}};
+    bench_options(&options);
+    bench_open(&bench, &options);
+    bench_hello(&bench, 4, 0);
+    bench.options.recover_stores = 1;
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    bring(&bench, 50, 5, NULL, 0);
+    bench_bets(&bench, &mark, 0);
+    cr_expect_eq(bench_poll(&bench, 4, -1).wait.round_seen, 0);
+    bring(&bench, 51, 5, NULL, 0);
+    cr_expect_eq(bench_poll(&bench, 4, -1).wait.round_seen, 1);
+    bench_close(&bench);
+}
