@@ -457,7 +457,7 @@ enum status broker_start(struct broker *broker, const struct epoch *epoch, int64
     broker->own = *epoch;
     broker->ticked_at = now_ms;
     /* Silence is counted from now on, not from a clock that stood at 0. */
-    stores_shift(broker->stores, now_ms);
+    stores_shift(broker->stores, now_ms, now_ms);
     enum status status = broker->options.recover_stores > 0 ? start_from_stores(broker)
                                                             : broker_start_from_journal(broker);
     if (status != STATUS_OK)

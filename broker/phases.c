@@ -375,7 +375,7 @@ int64_t broker_tick(struct broker *broker, int64_t now_ms, int64_t wall_ms)
         return now_ms + broker->options.lease_ms / 4;
     /* We were paused: nobody else may pay for it. */
     if (slept_ms > broker->options.lease_ms / 2) {
-        stores_shift(broker->stores, slept_ms);
+        stores_shift(broker->stores, slept_ms, now_ms);
         dispatch_shift(broker->dispatch, slept_ms);
     }
     broker->ticked_at = now_ms;

@@ -252,11 +252,18 @@ void stores_await_anew(struct stores *stores, int64_t now_ms)
     }
 }
 
-void stores_shift(struct stores *stores, int64_t by_ms)
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+void stores_shift(struct stores *stores, int64_t by_ms, int64_t now_ms)
 {
     for (uint32_t i = 0; i < stores->count; i++) {
-        stores->slots[i].heard_at += by_ms;
-        stores->slots[i].silent_at += by_ms;
+        struct store *store = &stores->slots[i];
+
+        store->heard_at = earlier(store->heard_at + by_ms, now_ms);
+        store->silent_at = earlier(store->silent_at + by_ms, now_ms);
     }
 }
 

@@ -74,8 +74,9 @@ int64_t stores_due_at(const struct stores *stores);
 /* What has registered so far counts for nothing: each store that is not given up is awaited anew,
  * from now on. */
 void stores_await_anew(struct stores *stores, int64_t now_ms);
-/* The broker itself slept: all leases and graces move by that much. */
-void stores_shift(struct stores *stores, int64_t by_ms);
+/* The broker itself slept: all leases and graces move by that much, but none beyond what it would
+ * be if it began now: what was heard since is not older than the sleep. */
+void stores_shift(struct stores *stores, int64_t by_ms, int64_t now_ms);
 
 void stores_fingerprint(const struct stores *stores, struct tree *tree, struct hasher *hasher);
 

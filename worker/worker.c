@@ -189,13 +189,18 @@ void worker_part(struct worker *worker, enum event event, int64_t now_ms)
 
 /* ---- time ---- */
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* A gap in our own loop of more than half a lease (a paused process, a slow disk) is no silence
  * of the broker: what it said meanwhile is still to be read. */
 static void forgive_gap(struct worker *worker, int64_t now_ms)
 {
     int64_t gap = now_ms - worker->ticked_at;
     if (gap > worker->lease_ms / 2)
-        worker->heard_at += gap;
+        worker->heard_at = earlier(worker->heard_at + gap, now_ms);
     worker->ticked_at = now_ms;
 }
 
@@ -253,11 +258,6 @@ static int64_t leave_at(const struct worker *worker)
     int64_t quiet_at = worker->batch_at + DRAIN_QUIET_MS;
     int64_t latest_at = worker->drained_at + DRAIN_MS_MAX;
     return quiet_at < latest_at ? quiet_at : latest_at;
-}
-
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
 }
 
 static int64_t next_deadline(const struct worker *worker, int64_t now_ms)

@@ -62,3 +62,20 @@ Test(broker_races, a_store_may_register_while_the_recovery_ends, .timeout = 10)
     cr_expect(bench_sent(&bench, PORT_DISPATCH, 52, MESSAGE_WELCOME, 0, NULL, NULL));
     bench_close(&bench);
 }
+
+Test(broker_races, a_pause_of_the_broker_lengthens_no_lease_that_began_after_it, .timeout = 10)
+{
+    struct bench bench;
+    struct message pong = {.kind = MESSAGE_PONG};
+    begin(&bench, 1, 0);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench_batch(&bench, 4, 0);
+    bench_stored(&bench, 50, 4, 0);
+    bench.now_ms += 3600000;
+    bench_report(&bench, 50, &pong, (struct slice){0});
+    bench_pass(&bench, bench.options.lease_ms + bench.options.store_grace_ms + 1000);
+    cr_expect(!bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0),
+              "its only store has been silent for a lease and a grace");
+    bench_close(&bench);
+}

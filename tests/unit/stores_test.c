@@ -342,11 +342,19 @@ Test(stores, shift_moves_leases_and_graces)
 
     register_whole(1, 0);
     cr_assert_eq(stores_restore(stores, &id, 0), STATUS_OK);
-    stores_shift(stores, 5000);
+    stores_shift(stores, 5000, 5000);
     cr_assert_eq(stores_due_at(stores), 5000 + LEASE);
     assert_change(5000 + LEASE, STORE_FELL_SILENT, 0);
     assert_change(4999 + GRACE, STORE_UNCHANGED, 0);
     assert_change(5000 + GRACE, STORE_WAS_GIVEN_UP, 1);
+}
+
+Test(stores, shift_moves_no_lease_beyond_one_that_begins_now)
+{
+    register_whole(1, 0);
+    stores_heard(stores, 0, 9000);
+    stores_shift(stores, 9000, 9001);
+    cr_assert_eq(stores_due_at(stores), 9001 + LEASE);
 }
 
 Test(stores, fingerprint_changes_with_each_event)
@@ -364,7 +372,7 @@ Test(stores, fingerprint_changes_with_each_event)
     seen[4] = take_fingerprint();
     assert_change(1 + LEASE, STORE_FELL_SILENT, 0);
     seen[5] = take_fingerprint();
-    stores_shift(stores, 1);
+    stores_shift(stores, 1, 2 * LEASE);
     seen[6] = take_fingerprint();
     for (size_t i = 0; i < 7; i++)
         for (size_t j = 0; j < i; j++)

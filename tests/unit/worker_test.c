@@ -213,6 +213,18 @@ Test(worker, does_not_take_its_own_pause_for_silence)
     cr_expect_eq(worker_state(world.worker), WORKER_APART);
 }
 
+Test(worker, lengthens_no_lease_that_began_after_its_pause)
+{
+    fixture_register(&world);
+    fixture_wait(&world, 100);
+    world.now_ms += 1000 * LEASE_MS;
+    broker_says_kind(&world, MESSAGE_PING, 0);
+    fixture_settle(&world);
+    cr_expect_eq(worker_state(world.worker), WORKER_SERVING);
+    fixture_wait(&world, LEASE_MS);
+    cr_expect_eq(worker_state(world.worker), WORKER_APART, "the broker said nothing any more");
+}
+
 Test(worker, parts_when_the_shell_hangs_up)
 {
     fixture_register(&world);
