@@ -14,6 +14,12 @@ static void begin(struct bench *bench, uint32_t draws, uint32_t recover_stores)
     bench_open(bench, &options);
 }
 
+static enum status verdict(struct bench *bench)
+{
+    const char *problem;
+    return broker_verdict(bench->broker, &problem);
+}
+
 static void say_register(struct bench *bench, uint64_t peer, uint8_t id)
 {
     struct message message = {
@@ -77,5 +83,20 @@ Test(broker_races, a_pause_of_the_broker_lengthens_no_lease_that_began_after_it,
     bench_pass(&bench, bench.options.lease_ms + bench.options.store_grace_ms + 1000);
     cr_expect(!bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0),
               "its only store has been silent for a lease and a grace");
+    bench_close(&bench);
+}
+
+Test(broker_races, an_answer_to_a_seal_that_an_older_broker_sent_is_ignored, .timeout = 10)
+{
+    struct bench bench;
+    struct digest root = {{1}};
+    begin(&bench, 1, 0);
+    bench_hello(&bench, 4, 0);
+    cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
+    cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_RESULT);
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    bench_store(&bench, 50, 1, 1);
+    bench_sealed(&bench, 50, &root);
+    cr_expect_eq(verdict(&bench), STATUS_OK);
     bench_close(&bench);
 }
