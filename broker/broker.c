@@ -396,7 +396,8 @@ static enum status start_draw(struct broker *broker)
         return broker_open_draw(broker, &terms, false);
     }
     if (broker->draw < first || broker->draw > broker_last_draw(broker)) {
-        if (is_over)
+        /* Stores may have to be told of a void yet; then the first draw opens (phases.c). */
+        if (is_over || broker->state == DRAW_VOIDING)
             return STATUS_OK;
         broker_fail(broker, STATUS_CONFIG,
                     "draw %u in the journal is not over; start with --draw %u to go on with it",

@@ -305,7 +305,8 @@ static void go_on(struct broker *broker, int64_t now_ms)
         return;
     if (broker->draw < broker_last_draw(broker)) {
         struct terms terms = broker->options.terms;
-        terms.number.draw = broker->draw + 1;
+        if (broker->draw >= terms.number.draw)
+            terms.number.draw = broker->draw + 1;
         enum status status = broker_open_draw(broker, &terms, false);
         if (status != STATUS_OK)
             broker_fail(broker, status, "cannot open draw %u: %s", terms.number.draw,

@@ -100,3 +100,24 @@ Test(broker_races, an_answer_to_a_seal_that_an_older_broker_sent_is_ignored, .ti
     cr_expect_eq(verdict(&bench), STATUS_OK);
     bench_close(&bench);
 }
+
+Test(broker_races, a_later_draw_may_be_asked_for_once_a_void_is_over, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench, 1, 0);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench.options.void_draw = 1;
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    bench_store(&bench, 51, 1, 2);
+    bench_sealed(&bench, 51, &(struct digest){{0}});
+    cr_assert_eq(bench_poll(&bench, 4, 0).refused.reason, REFUSAL_VOID);
+    bench.options.void_draw = 0;
+    bench.options.terms.number.draw = 3;
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    bench_store(&bench, 52, 1, 3);
+    bench_sealed(&bench, 52, &(struct digest){{0}});
+    cr_expect_eq(journal_memory_count(bench.journal, RECORD_OPENED, 2), 0);
+    cr_expect_eq(journal_memory_count(bench.journal, RECORD_OPENED, 3), 1);
+    bench_close(&bench);
+}
