@@ -34,6 +34,7 @@ void agency_actor_start(struct world *world, uint32_t index)
     };
     CHECK(agency_create(&terms, &actor->agency) == STATUS_OK);
     actor->is_up = true;
+    actor->paused_until_ms = 0;
     actor->is_reading = false;
     actor->rows_read = 0;
     actor->winners_count = 0;

@@ -235,3 +235,9 @@ struct letter *network_take(struct network *network, int64_t now_ms)
         return NULL;
     return pop(network);
 }
+
+void network_postpone(struct network *network, struct letter *letter, int64_t at_ms)
+{
+    letter->at_ms = at_ms;
+    push(network, letter);
+}

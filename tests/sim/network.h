@@ -62,6 +62,8 @@ int64_t network_due_at(const struct network *network);
 /* Takes it out; the caller frees it with letter_free. NULL: nothing is due. */
 struct letter *network_take(struct network *network, int64_t now_ms);
 void letter_free(struct letter *letter);
+/* Gives back what was taken: it arrives at that time, in the order in which it was sent. */
+void network_postpone(struct network *network, struct letter *letter, int64_t at_ms);
 
 uint64_t network_lost(const struct network *network);
 

@@ -28,6 +28,7 @@ void worker_actor_start(struct world *world, uint32_t index)
     CHECK(outbox_create(WORKER_OUTBOX_MESSAGES, WORKER_OUTBOX_BYTES, &actor->outbox) == STATUS_OK);
     CHECK(worker_create(&settings, actor->store, actor->outbox, &actor->worker) == STATUS_OK);
     actor->is_up = true;
+    actor->paused_until_ms = 0;
     world_trace(world, "worker %u starts", index);
     worker_actor_turn(world, index, NULL);
 }

@@ -12,7 +12,8 @@ enum {
     DELAY_MS_MAX = 50,
     LOST_MILLIONTHS = 10000,
     QUEUE_BYTES = 16384,
-    DISK_BYTES = 16384
+    DISK_BYTES = 16384,
+    PAUSE_MS_MAX = 20000
 };
 
 void world_violate(struct world *world, const char *format, ...)
@@ -91,28 +92,61 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* When the next thing happens. */
 static int64_t next_due(const struct world *world)
 {
     int64_t due = network_due_at(world->network);
-    due = earlier(due, world->broker.is_up ? world->broker.due_at_ms : world->broker_starts_at_ms);
+    due = earlier(due, world->broker.is_up
+                           ? later(world->broker.due_at_ms, world->broker.paused_until_ms)
+                           : world->broker_starts_at_ms);
     for (uint32_t i = 0; i < world->plan.workers; i++) {
         const struct worker_actor *actor = &world->workers[i];
-        due = earlier(due, actor->is_up ? actor->due_at_ms : actor->starts_at_ms);
+        due = earlier(due, actor->is_up ? later(actor->due_at_ms, actor->paused_until_ms)
+                                        : actor->starts_at_ms);
     }
     for (uint32_t i = 0; i < world->plan.agencies; i++) {
         const struct agency_actor *actor = &world->agencies[i];
         if (!actor->is_done)
-            due = earlier(due, actor->is_up ? actor->due_at_ms : actor->starts_at_ms);
+            due = earlier(due, actor->is_up ? later(actor->due_at_ms, actor->paused_until_ms)
+                                            : actor->starts_at_ms);
     }
     return due;
 }
 
 /* -- steps -- */
 
+/* Until when the one that the letter is for is stopped. */
+static int64_t paused_until(const struct world *world, const struct letter *letter)
+{
+    switch (letter->line) {
+    case LINE_BETS:
+    case LINE_REQUEST:
+    case LINE_UP:
+        return world->broker.is_up ? world->broker.paused_until_ms : 0;
+    case LINE_REPLY:
+    case LINE_WINNERS:
+        return world->agencies[letter->party].paused_until_ms;
+    case LINE_DOWN:
+        return world->workers[letter->party].paused_until_ms;
+    case LINES:
+        break;
+    }
+    return 0;
+}
+
 static void deliver(struct world *world, struct letter *letter)
 {
     uint32_t party = letter->party;
+    int64_t until_ms = paused_until(world, letter);
+    if (until_ms > world->now_ms) {
+        network_postpone(world->network, letter, until_ms);
+        return;
+    }
     switch (letter->line) {
     case LINE_BETS:
     case LINE_REQUEST:
@@ -147,13 +181,14 @@ static void wake_up(struct world *world)
     int64_t now_ms = world->now_ms;
     if (!world->broker.is_up && world->broker_starts_at_ms <= now_ms)
         broker_actor_start(world);
-    else if (world->broker.is_up && world->broker.due_at_ms <= now_ms)
+    else if (world->broker.is_up &&
+             later(world->broker.due_at_ms, world->broker.paused_until_ms) <= now_ms)
         broker_actor_turn(world, NULL);
     for (uint32_t i = 0; i < world->plan.workers; i++) {
         struct worker_actor *actor = &world->workers[i];
         if (!actor->is_up && actor->starts_at_ms <= now_ms)
             worker_actor_start(world, i);
-        else if (actor->is_up && actor->due_at_ms <= now_ms)
+        else if (actor->is_up && later(actor->due_at_ms, actor->paused_until_ms) <= now_ms)
             worker_actor_turn(world, i, NULL);
     }
     for (uint32_t i = 0; i < world->plan.agencies; i++) {
@@ -162,7 +197,7 @@ static void wake_up(struct world *world)
             continue;
         if (!actor->is_up && actor->starts_at_ms <= now_ms)
             agency_actor_start(world, i);
-        else if (actor->is_up && actor->due_at_ms <= now_ms)
+        else if (actor->is_up && later(actor->due_at_ms, actor->paused_until_ms) <= now_ms)
             agency_actor_turn(world, i, NULL);
     }
 }
@@ -198,6 +233,21 @@ static void resize_disk(struct world *world, uint32_t index)
     world_trace(world, "disk of worker %u ends at %llu bytes", index, (unsigned long long)bytes);
 }
 
+/* Somebody is stopped for a while, and then goes on with all that has come meanwhile. */
+static void pause_somebody(struct world *world)
+{
+    int64_t until_ms = world->now_ms + dice_below(&world->dice, PAUSE_MS_MAX);
+    uint32_t who = dice_below(&world->dice, 1 + world->plan.workers + world->plan.agencies);
+    if (who == 0)
+        world->broker.paused_until_ms = until_ms;
+    else if (who <= world->plan.workers)
+        world->workers[who - 1].paused_until_ms = until_ms;
+    else
+        world->agencies[who - 1 - world->plan.workers].paused_until_ms = until_ms;
+    world->counts.pauses++;
+    world_trace(world, "number %u is stopped until %lld ms", who, (long long)until_ms);
+}
+
 static void misfortune(struct world *world)
 {
     if (!world->plan.is_lossy || world->is_healed)
@@ -215,6 +265,8 @@ static void misfortune(struct world *world)
         store_memory_fail_sync(actor->store, dice_happens(&world->dice, 500000));
         world->counts.failed_syncs++;
     }
+    if (strikes(world, 400))
+        pause_somebody(world);
     if (strikes(world, 400))
         resize_disk(world, dice_below(&world->dice, world->plan.workers));
 }

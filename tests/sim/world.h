@@ -34,6 +34,7 @@ struct world_counts {
     uint64_t cuts; /* connections broken */
     uint64_t failed_syncs;
     uint64_t full_disks;
+    uint64_t pauses;
 };
 
 /* A bet of a file of the world. */
@@ -44,6 +45,7 @@ struct sim_row {
 
 struct broker_actor {
     bool is_up;
+    int64_t paused_until_ms; /* stopped like by SIGSTOP */
     struct broker *broker;
     struct outbox *outbox;
     struct records *records;
@@ -57,6 +59,7 @@ struct broker_actor {
 
 struct worker_actor {
     bool is_up;
+    int64_t paused_until_ms; /* stopped like by SIGSTOP */
     struct worker *worker;
     struct store *store; /* survives a crash, as far as it was synced */
     struct outbox *outbox;
@@ -66,8 +69,9 @@ struct worker_actor {
 
 struct agency_actor {
     bool is_up;
-    bool has_stored; /* its winners are on disk */
-    bool is_done;    /* and it has ended */
+    int64_t paused_until_ms; /* stopped like by SIGSTOP */
+    bool has_stored;         /* its winners are on disk */
+    bool is_done;            /* and it has ended */
     struct agency *agency;
     struct outbox *outbox;
     struct hasher *hasher;
