@@ -11,6 +11,7 @@ enum { RESTART_MS_MAX = 5000, BODY_BYTES_MAX = 32768, MESSAGES_MAX = 8, ARENA_BY
 void agency_actor_create(struct world *world, uint32_t index)
 {
     struct agency_actor *actor = &world->agencies[index];
+    actor->draw = 1;
     actor->rows_count = dice_below(&world->dice, world->plan.rows_max + 1);
     for (uint32_t row = 0; row < actor->rows_count; row++) {
         actor->rows[row].document = 20000000 + dice_below(&world->dice, 20000000);
@@ -24,7 +25,7 @@ void agency_actor_start(struct world *world, uint32_t index)
 {
     struct agency_actor *actor = &world->agencies[index];
     struct agency_terms terms = {
-        .draw = 1,
+        .draw = actor->draw,
         .id = index + 1,
         .incarnation = (uint64_t)world->now_ms * 1000000 + 1,
         .plan = {.bets_max = 1 + dice_below(&world->dice, 5), .bytes_max = BATCH_BYTES_MIN},
@@ -51,14 +52,28 @@ void agency_actor_crash(struct world *world, uint32_t index)
     agency_destroy(&actor->agency);
     outbox_reset(actor->outbox);
     actor->is_up = false;
-    /* With its winners on disk nobody starts it again. */
-    actor->is_done = actor->has_stored;
     actor->due_at_ms = INT64_MAX;
     actor->starts_at_ms = world->now_ms + dice_below(&world->dice, RESTART_MS_MAX);
+    /* With its winners on disk nobody starts it again. */
+    if (actor->has_stored)
+        agency_actor_go_on(world, index);
     for (enum line line = LINE_BETS; line <= LINE_WINNERS; line++)
         network_hang_up(world->network, line, index, false, world->now_ms);
     world->counts.agency_crashes++;
     world_trace(world, "agency %u crashes", index + 1);
+}
+
+void agency_actor_go_on(struct world *world, uint32_t index)
+{
+    struct agency_actor *actor = &world->agencies[index];
+    world_trace(world, "agency %u is done with draw %u", index + 1, actor->draw);
+    if (actor->draw == world->plan.draws) {
+        actor->is_done = true;
+        return;
+    }
+    actor->draw++;
+    actor->has_stored = false;
+    actor->starts_at_ms = world->now_ms + dice_below(&world->dice, RESTART_MS_MAX);
 }
 
 static void dial(struct world *world, uint32_t index)
@@ -110,7 +125,7 @@ static void read_on(struct world *world, uint32_t index)
                           .line = actor->rows_read + 1,
                           .bets = rows,
                           .bytes = (uint32_t)body.bytes};
-        digest_batch(actor->hasher, 1, index + 1, seq, rows, body, &cut.digest);
+        digest_batch(actor->hasher, actor->draw, index + 1, seq, rows, body, &cut.digest);
         actor->batch_first_row[seq] = actor->rows_read;
         actor->rows_read += rows;
         agency_on_cut(actor->agency, world->now_ms, &cut);
@@ -196,9 +211,8 @@ static void end(struct world *world, uint32_t index)
         world_violate(world, "agency %u ends without its winners", index + 1);
     agency_destroy(&actor->agency);
     actor->is_up = false;
-    actor->is_done = true;
     actor->due_at_ms = INT64_MAX;
-    world_trace(world, "agency %u is done", index + 1);
+    agency_actor_go_on(world, index);
 }
 
 static struct slice take_letter(struct world *world, uint32_t index, const struct letter *letter)

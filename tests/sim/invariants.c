@@ -9,20 +9,25 @@ enum { WINNING_NUMBER = 3 };
 
 /* -- one root, one number, one result; no seal before everybody has finished -- */
 
-static void check_decisions(struct world *world)
+static void check_decisions(struct world *world, uint32_t draw)
 {
-    size_t sealed = journal_memory_count(world->journal, RECORD_SEALED, 1);
-    size_t published = journal_memory_count(world->journal, RECORD_PUBLISHED, 1);
-    size_t declared = journal_memory_count(world->journal, RECORD_DECLARATION, 1);
+    size_t sealed = journal_memory_count(world->journal, RECORD_SEALED, draw);
+    size_t published = journal_memory_count(world->journal, RECORD_PUBLISHED, draw);
+    size_t declared = journal_memory_count(world->journal, RECORD_DECLARATION, draw);
+    if (journal_memory_count(world->journal, RECORD_OPENED, draw) > 1)
+        world_violate(world, "draw %u is opened twice", draw);
     if (sealed > 1)
-        world_violate(world, "draw 1 is sealed %zu times", sealed);
+        world_violate(world, "draw %u is sealed %zu times", draw, sealed);
     if (published > sealed)
-        world_violate(world, "draw 1 is published without a seal");
+        world_violate(world, "draw %u is published without a seal", draw);
     if (declared > world->plan.agencies)
         world_violate(world, "%zu declarations of %u agencies", declared, world->plan.agencies);
     if (sealed > 0 && declared < world->plan.agencies)
-        world_violate(world, "draw 1 is sealed with %zu of %u agencies", declared,
+        world_violate(world, "draw %u is sealed with %zu of %u agencies", draw, declared,
                       world->plan.agencies);
+    if (draw > 1 && journal_memory_count(world->journal, RECORD_OPENED, draw) > 0 &&
+        journal_memory_count(world->journal, RECORD_PUBLISHED, draw - 1) == 0)
+        world_violate(world, "draw %u opens before the one before is over", draw);
 }
 
 /* -- what the journal publishes is what the files hold -- */
@@ -35,27 +40,33 @@ static uint32_t winners_in_file(const struct agency_actor *actor)
     return winners;
 }
 
-static void check_result(struct world *world)
+static void check_result(struct world *world, uint32_t draw)
 {
     struct archive archive;
-    if (journal_memory_count(world->journal, RECORD_PUBLISHED, 1) == 0)
+    if (journal_memory_count(world->journal, RECORD_PUBLISHED, draw) == 0)
         return;
     journal_memory_archive(world->journal, &archive);
     for (uint32_t i = 0; i < world->plan.agencies; i++) {
         struct archived_agency archived;
         uint32_t expected = winners_in_file(&world->agencies[i]);
-        if (archive.agency(archive.owner, 1, i + 1, &archived) != STATUS_OK)
-            world_violate(world, "agency %u has no result", i + 1);
+        if (archive.agency(archive.owner, draw, i + 1, &archived) != STATUS_OK)
+            world_violate(world, "agency %u has no result of draw %u", i + 1, draw);
         else if (archived.winners != expected)
-            world_violate(world, "agency %u is counted %u winners and has %u", i + 1,
-                          archived.winners, expected);
+            world_violate(world, "agency %u is counted %u winners of draw %u and has %u", i + 1,
+                          archived.winners, draw, expected);
     }
 }
 
 void invariants_check(struct world *world)
 {
-    check_decisions(world);
-    check_result(world);
+    size_t records = journal_memory_size(world->journal);
+    if (records == world->records_checked)
+        return;
+    world->records_checked = records;
+    for (uint32_t draw = 1; draw <= world->plan.draws; draw++) {
+        check_decisions(world, draw);
+        check_result(world, draw);
+    }
 }
 
 /* -- told as durable is durable -- */
@@ -78,7 +89,7 @@ static bool find_batch(const struct world *world, uint32_t agency, uint32_t atte
         return false;
     const struct cut *cut = cuts_at(agency_cuts(actor->agency), seq);
     *batch = (struct batch_record){
-        .identity = {.draw = 1, .agency = agency, .attempt = attempt, .seq = seq},
+        .identity = {.draw = actor->draw, .agency = agency, .attempt = attempt, .seq = seq},
         .bets = cut->bets,
         .digest = cut->digest,
     };
@@ -96,7 +107,8 @@ void invariants_check_told(struct world *world, const struct message *told)
     while (range_next(&cursor, &range) == STATUS_OK)
         for (uint32_t seq = range.first; seq < range.first + range.count; seq++) {
             struct batch_record batch;
-            if (find_batch(world, told->wait.agency, told->wait.attempt, seq, &batch) &&
+            if (told->draw == world->agencies[told->wait.agency - 1].draw &&
+                find_batch(world, told->wait.agency, told->wait.attempt, seq, &batch) &&
                 !is_durable_somewhere(world, &batch))
                 world_violate(world, "batch %u of agency %u is told durable and is on no disk", seq,
                               told->wait.agency);

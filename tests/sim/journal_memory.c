@@ -162,6 +162,11 @@ size_t journal_memory_count(const struct journal_memory *journal, enum record_ki
     return count;
 }
 
+size_t journal_memory_size(const struct journal_memory *journal)
+{
+    return journal->entries_count;
+}
+
 uint64_t journal_memory_open(struct journal_memory *journal)
 {
     for (size_t i = 0; i < journal->entries_count; i++) {

@@ -29,6 +29,8 @@ enum status journal_memory_load(const struct journal_memory *journal, struct bro
 /* The archive's functions, owner = journal. Borrowed. */
 void journal_memory_archive(struct journal_memory *journal, struct archive *archive);
 
+/* How many records it was ever given; it grows with each that is kept. */
+size_t journal_memory_size(const struct journal_memory *journal);
 /* How many records of a kind are there for a draw. */
 size_t journal_memory_count(const struct journal_memory *journal, enum record_kind kind,
                             uint32_t draw);

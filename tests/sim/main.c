@@ -7,6 +7,13 @@
 
 #include "tests/sim/world.h"
 
+/* Most worlds have one draw, some a few, and some so many that stores are told to forget. */
+static uint32_t draws_of(struct dice *dice)
+{
+    uint32_t face = dice_below(dice, 10);
+    return face < 5 ? 1 : face < 9 ? 2 + dice_below(dice, 2) : DRAWS_KEPT + 2;
+}
+
 static struct world_plan plan_of(uint64_t seed, bool traces)
 {
     struct dice dice = {seed ^ 0x5eed};
@@ -15,10 +22,11 @@ static struct world_plan plan_of(uint64_t seed, bool traces)
         .agencies = 1 + dice_below(&dice, WORLD_AGENCIES_MAX),
         .workers = 1 + dice_below(&dice, WORLD_WORKERS_MAX),
         .rows_max = 1 + dice_below(&dice, WORLD_ROWS_MAX),
+        .draws = draws_of(&dice),
         .is_lossy = seed % 3 != 0,
         .harshness = 1 + dice_below(&dice, 20),
         .faults_until_ms = 20000 + dice_below(&dice, 40000),
-        .ends_by_ms = 600000,
+        .ends_by_ms = 1000000,
         .traces = traces,
     };
 }

@@ -51,7 +51,7 @@ void world_create(struct world *world, const struct world_plan *plan)
         .terms = {.number = {.draw = 1, .range_last = 9, .is_given = true, .given = WINNING_NUMBER},
                   .agencies_required = plan->agencies,
                   .quorum = 1},
-        .draws = 1,
+        .draws = plan->draws,
         .linger_ms = 1000000000,
         .store_grace_ms = 10000,
         .lease_ms = LEASE_MS,

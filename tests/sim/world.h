@@ -17,6 +17,7 @@ struct world_plan {
     uint32_t agencies;
     uint32_t workers;
     uint32_t rows_max;  /* of each agency's file */
+    uint32_t draws;     /* from 1 on; the files are the same in each */
     bool is_lossy;      /* faults until faults_until_ms; then everything heals */
     uint32_t harshness; /* how many times as often as in the mildest world */
     int64_t faults_until_ms;
@@ -71,7 +72,8 @@ struct agency_actor {
     bool is_up;
     int64_t paused_until_ms; /* stopped like by SIGSTOP */
     bool has_stored;         /* its winners are on disk */
-    bool is_done;            /* and it has ended */
+    bool is_done;            /* and it has ended, in the last draw */
+    uint32_t draw;
     struct agency *agency;
     struct outbox *outbox;
     struct hasher *hasher;
@@ -105,7 +107,8 @@ struct world {
     struct world_counts counts;
     int64_t now_ms;
     bool is_healed;
-    char violation[512]; /* empty: none */
+    size_t records_checked; /* of the journal, by invariants_check */
+    char violation[512];    /* empty: none */
 };
 
 void world_create(struct world *world, const struct world_plan *plan);
@@ -133,6 +136,8 @@ void worker_actor_turn(struct world *world, uint32_t index, struct letter *lette
 
 void agency_actor_create(struct world *world, uint32_t index);
 void agency_actor_start(struct world *world, uint32_t index);
+/* This draw is over for it: the next one, if there is one. */
+void agency_actor_go_on(struct world *world, uint32_t index);
 void agency_actor_crash(struct world *world, uint32_t index);
 void agency_actor_turn(struct world *world, uint32_t index, struct letter *letter);
 
