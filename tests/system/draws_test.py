@@ -2,8 +2,6 @@
 """Several draws one after another on one journal; numbers that were drawn, checked by a computation
 of their own from the files, the seed and the commitment; results of draws that are long over.
 """
-import hashlib
-import hmac
 import os
 import struct
 import unittest
@@ -18,17 +16,6 @@ PLAN = (100, 65536, False)
 RANGE_FIRST, RANGE_LAST = 0, 99  # narrow, so that there are winners
 
 
-def derive_number(seed, root):
-    """Section 11.3 of the page."""
-    size = RANGE_LAST - RANGE_FIRST + 1
-    limit, i = (1 << 64) // size * size, 0
-    while True:
-        mac = hmac.new(seed, root + struct.pack(">I", i), hashlib.sha256).digest()
-        if (x := int.from_bytes(mac[:8], "big")) < limit:
-            return RANGE_FIRST + x % size
-        i += 1
-
-
 def derive_root(draw, paths):
     """Sections 6.3 and 11.2, from nothing but the agencies' files."""
     leaves = []
@@ -39,6 +26,11 @@ def derive_root(draw, paths):
         leaves.append(wire.sha256(b"\0", struct.pack(">IIQQ", agency, len(digests), bets, 0),
                                   wire.tree_head(digests)))
     return wire.tree_head(leaves)
+
+
+def derive_number(result):
+    """Section 11.3."""
+    return wire.derive_number(result["seed"], result["root"], RANGE_FIRST, RANGE_LAST)
 
 
 class Draws(SystemCase):
@@ -73,6 +65,8 @@ class Draws(SystemCase):
         with Observer(cluster, draw) as observer:
             kind, admitted = observer.hello(1, *PLAN[:2])
             self.assertEqual((kind, admitted["phase"]), (wire.ADMITTED, 1))
+            self.assertEqual((admitted["range_first"], admitted["range_last"]),
+                             (RANGE_FIRST, RANGE_LAST))
             self.commitments[draw] = admitted["commitment"]
             agencies = [self.start(cluster, draw, i) for i in range(1, AGENCIES + 1)]
             for agency in agencies:
@@ -87,7 +81,7 @@ class Draws(SystemCase):
         """What anybody can check who has the files: root, seed and number."""
         self.assertEqual(result["root"], derive_root(draw, self.paths[draw]))
         self.assertEqual(wire.sha256(result["seed"]), self.commitments[draw])
-        self.assertEqual(result["number"], derive_number(result["seed"], result["root"]))
+        self.assertEqual(result["number"], derive_number(result))
         self.assertEqual(str(result["number"]), self.results[draw])
 
     def test_three_draws_then_the_end(self):
@@ -129,7 +123,7 @@ class Draws(SystemCase):
                 for draw in (1, 2):
                     self.check_result(draw, observer.winners(1, draw)[0])
                 third = observer.winners(1, 3)[0]
-            self.assertEqual(third["number"], derive_number(third["seed"], third["root"]))
+            self.assertEqual(third["number"], derive_number(third))
             self.assertEqual(third["root"], derive_root(3, self.paths[3]))
             self.expect_old_result_again(cluster)
             self.expect_seeds_differ(third)
