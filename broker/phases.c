@@ -35,7 +35,10 @@ static void watch_stores(struct broker *broker, int64_t now_ms)
             if (broker->ledger != NULL)
                 ledger_drop_store(broker->ledger, slot);
             note_store(broker, slot, NOTE_FAIL,
-                       "given up after its grace; its batches are asked of the agencies again");
+                       draw_is_over(broker->state) || broker->recovery != NULL
+                           ? "given up after its grace"
+                           : "given up after its grace; what only it held is asked of the "
+                             "agencies again");
             break;
         case STORE_HALF_FORGOTTEN:
             if (broker->recovery == NULL)
