@@ -69,13 +69,17 @@ void invariants_check(struct world *world)
     }
 }
 
-/* -- told as durable is durable -- */
+/* -- told as durable is durable: on a disk that is there, or on one that the broker cannot yet know
+ * to be lost -- */
 
 static bool is_durable_somewhere(const struct world *world, const struct batch_record *batch)
 {
     for (uint32_t i = 0; i < world->plan.workers; i++)
         if (world->workers[i].store != NULL &&
             store_memory_has_durably(world->workers[i].store, batch))
+            return true;
+    for (uint64_t i = 0; i < world->counts.lost_stores; i++)
+        if (store_memory_has_durably(world->lost[i], batch))
             return true;
     return false;
 }

@@ -49,6 +49,17 @@ void worker_actor_crash(struct world *world, uint32_t index)
     world_trace(world, "worker %u crashes", index);
 }
 
+void worker_actor_lose_store(struct world *world, uint32_t index)
+{
+    struct worker_actor *actor = &world->workers[index];
+    if (!actor->is_up || world->counts.lost_stores == LOST_STORES_MAX)
+        return;
+    worker_actor_crash(world, index);
+    world->lost[world->counts.lost_stores++] = actor->store;
+    actor->store = NULL;
+    world_trace(world, "worker %u has lost its store", index);
+}
+
 static void dial(struct world *world, uint32_t index)
 {
     /* A broker that is down is dialed as well: libzmq connects once it is back. */

@@ -74,6 +74,8 @@ void world_destroy(struct world *world)
         worker_actor_crash(world, i);
         store_close(&world->workers[i].store);
     }
+    for (uint64_t i = 0; i < world->counts.lost_stores; i++)
+        store_close(&world->lost[i]);
     for (uint32_t i = 0; i < world->plan.agencies; i++) {
         agency_destroy(&world->agencies[i].agency);
         outbox_destroy(&world->agencies[i].outbox);
@@ -223,9 +225,19 @@ static bool strikes(struct world *world, uint32_t millionths)
     return dice_happens(&world->dice, millionths * world->plan.harshness);
 }
 
+static void fail_sync(struct world *world, uint32_t index)
+{
+    if (world->workers[index].store == NULL)
+        return;
+    store_memory_fail_sync(world->workers[index].store, dice_happens(&world->dice, 500000));
+    world->counts.failed_syncs++;
+}
+
 /* A disk gets an end, or loses it again. */
 static void resize_disk(struct world *world, uint32_t index)
 {
+    if (world->workers[index].store == NULL)
+        return;
     bool is_endless = dice_happens(&world->dice, 500000);
     uint64_t bytes = is_endless ? 0 : MEMORY_RESERVE_BYTES + dice_below(&world->dice, DISK_BYTES);
     store_memory_set_capacity(world->workers[index].store, bytes);
@@ -260,11 +272,10 @@ static void misfortune(struct world *world)
         agency_actor_crash(world, dice_below(&world->dice, world->plan.agencies));
     if (strikes(world, 3000))
         cut_connections(world);
-    if (strikes(world, 300)) {
-        struct worker_actor *actor = &world->workers[dice_below(&world->dice, world->plan.workers)];
-        store_memory_fail_sync(actor->store, dice_happens(&world->dice, 500000));
-        world->counts.failed_syncs++;
-    }
+    if (strikes(world, 100))
+        worker_actor_lose_store(world, dice_below(&world->dice, world->plan.workers));
+    if (strikes(world, 300))
+        fail_sync(world, dice_below(&world->dice, world->plan.workers));
     if (strikes(world, 400))
         pause_somebody(world);
     if (strikes(world, 400))
@@ -276,7 +287,8 @@ static void heal(struct world *world)
     world->is_healed = true;
     network_heal(world->network);
     for (uint32_t i = 0; i < world->plan.workers; i++)
-        store_memory_set_capacity(world->workers[i].store, 0);
+        if (world->workers[i].store != NULL)
+            store_memory_set_capacity(world->workers[i].store, 0);
     world_trace(world, "everything heals");
 }
 

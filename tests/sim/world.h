@@ -9,7 +9,7 @@
 #include "worker/store.h"
 #include "worker/worker.h"
 
-enum { WORLD_AGENCIES_MAX = 6, WORLD_WORKERS_MAX = 4, WORLD_ROWS_MAX = 64 };
+enum { WORLD_AGENCIES_MAX = 6, WORLD_WORKERS_MAX = 4, WORLD_ROWS_MAX = 64, LOST_STORES_MAX = 40 };
 
 /* What the world is made of. */
 struct world_plan {
@@ -36,6 +36,7 @@ struct world_counts {
     uint64_t failed_syncs;
     uint64_t full_disks;
     uint64_t pauses;
+    uint64_t lost_stores;
 };
 
 /* A bet of a file of the world. */
@@ -105,6 +106,7 @@ struct world {
     struct worker_actor workers[WORLD_WORKERS_MAX];
     struct agency_actor agencies[WORLD_AGENCIES_MAX];
     struct world_counts counts;
+    struct store *lost[LOST_STORES_MAX]; /* owned: disks that never come back */
     int64_t now_ms;
     bool is_healed;
     size_t records_checked; /* of the journal, by invariants_check */
@@ -132,6 +134,8 @@ void broker_actor_turn(struct world *world, struct letter *letter);
 
 void worker_actor_start(struct world *world, uint32_t index);
 void worker_actor_crash(struct world *world, uint32_t index);
+/* It crashes, and its disk is gone for ever: it starts again with an empty one. */
+void worker_actor_lose_store(struct world *world, uint32_t index);
 void worker_actor_turn(struct world *world, uint32_t index, struct letter *letter);
 
 void agency_actor_create(struct world *world, uint32_t index);
