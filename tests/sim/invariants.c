@@ -84,6 +84,15 @@ static bool is_durable_somewhere(const struct world *world, const struct batch_r
     return false;
 }
 
+/* A rotten batch is deleted before the broker can hear of it. */
+static bool has_rotted(const struct world *world, const struct batch_record *batch)
+{
+    for (uint64_t i = 0; i < world->counts.rotten; i++)
+        if (batch_identity_compare(&world->rotten[i], &batch->identity) == 0)
+            return true;
+    return false;
+}
+
 /* The batch as its agency cut it; false: this life of the agency has not cut it yet. */
 static bool find_batch(const struct world *world, uint32_t agency, uint32_t attempt, uint32_t seq,
                        struct batch_record *batch)
@@ -113,7 +122,7 @@ void invariants_check_told(struct world *world, const struct message *told)
             struct batch_record batch;
             if (told->draw == world->agencies[told->wait.agency - 1].draw &&
                 find_batch(world, told->wait.agency, told->wait.attempt, seq, &batch) &&
-                !is_durable_somewhere(world, &batch))
+                !is_durable_somewhere(world, &batch) && !has_rotted(world, &batch))
                 world_violate(world, "batch %u of agency %u is told durable and is on no disk", seq,
                               told->wait.agency);
         }

@@ -53,6 +53,7 @@ static bool run_one(uint64_t seed, bool traces, struct world_counts *sum)
     sum->full_disks += world->counts.full_disks;
     sum->pauses += world->counts.pauses;
     sum->lost_stores += world->counts.lost_stores;
+    sum->rotten += world->counts.rotten;
     world_destroy(world);
     free(world);
     return is_fine;
@@ -73,9 +74,10 @@ int main(int argc, char **argv)
     printf("%" PRIu64 " worlds from seed %" PRIu64 ": %" PRIu64 " violated; steps %" PRIu64
            ", letters lost %" PRIu64 ", cuts %" PRIu64 ", crashes of broker %" PRIu64
            ", workers %" PRIu64 ", agencies %" PRIu64 ", failed syncs %" PRIu64
-           ", full disks %" PRIu64 ", pauses %" PRIu64 ", lost stores %" PRIu64 "\n",
+           ", full disks %" PRIu64 ", pauses %" PRIu64 ", lost stores %" PRIu64
+           ", rotten batches %" PRIu64 "\n",
            count, first, violated, sum.steps, sum.letters_lost, sum.cuts, sum.broker_crashes,
            sum.worker_crashes, sum.agency_crashes, sum.failed_syncs, sum.full_disks, sum.pauses,
-           sum.lost_stores);
+           sum.lost_stores, sum.rotten);
     return violated == 0 ? 0 : 1;
 }

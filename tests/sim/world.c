@@ -13,7 +13,8 @@ enum {
     LOST_MILLIONTHS = 10000,
     QUEUE_BYTES = 16384,
     DISK_BYTES = 16384,
-    PAUSE_MS_MAX = 20000
+    PAUSE_MS_MAX = 20000,
+    ROT_CHOICES = 16
 };
 
 void world_violate(struct world *world, const char *format, ...)
@@ -233,6 +234,27 @@ static void fail_sync(struct world *world, uint32_t index)
     world->counts.failed_syncs++;
 }
 
+/* A bit of a stored batch turns. */
+static void rot(struct world *world, uint32_t index)
+{
+    struct store *store = world->workers[index].store;
+    struct batch_record batches[ROT_CHOICES];
+    size_t count = 0;
+    if (store == NULL || world->counts.rotten == ROTTEN_MAX)
+        return;
+    struct batch_identity from = {.draw = 1 + dice_below(&world->dice, world->plan.draws),
+                                  .agency = dice_below(&world->dice, world->plan.agencies + 1)};
+    CHECK(store_list(store, &from, batches, ROT_CHOICES, &count) == STATUS_OK);
+    if (count == 0)
+        return;
+    struct batch_identity chosen = batches[dice_below(&world->dice, (uint32_t)count)].identity;
+    if (!store_memory_rot(store, &chosen))
+        return;
+    world->rotten[world->counts.rotten++] = chosen;
+    world_trace(world, "batch %u of agency %u in draw %u rots in worker %u", chosen.seq,
+                chosen.agency, chosen.draw, index);
+}
+
 /* A disk gets an end, or loses it again. */
 static void resize_disk(struct world *world, uint32_t index)
 {
@@ -276,6 +298,8 @@ static void misfortune(struct world *world)
         worker_actor_lose_store(world, dice_below(&world->dice, world->plan.workers));
     if (strikes(world, 300))
         fail_sync(world, dice_below(&world->dice, world->plan.workers));
+    if (strikes(world, 200))
+        rot(world, dice_below(&world->dice, world->plan.workers));
     if (strikes(world, 400))
         pause_somebody(world);
     if (strikes(world, 400))

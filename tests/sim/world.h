@@ -9,7 +9,13 @@
 #include "worker/store.h"
 #include "worker/worker.h"
 
-enum { WORLD_AGENCIES_MAX = 6, WORLD_WORKERS_MAX = 4, WORLD_ROWS_MAX = 64, LOST_STORES_MAX = 40 };
+enum {
+    WORLD_AGENCIES_MAX = 6,
+    WORLD_WORKERS_MAX = 4,
+    WORLD_ROWS_MAX = 64,
+    LOST_STORES_MAX = 40,
+    ROTTEN_MAX = 40
+};
 
 /* What the world is made of. */
 struct world_plan {
@@ -37,6 +43,7 @@ struct world_counts {
     uint64_t full_disks;
     uint64_t pauses;
     uint64_t lost_stores;
+    uint64_t rotten;
 };
 
 /* A bet of a file of the world. */
@@ -106,7 +113,8 @@ struct world {
     struct worker_actor workers[WORLD_WORKERS_MAX];
     struct agency_actor agencies[WORLD_AGENCIES_MAX];
     struct world_counts counts;
-    struct store *lost[LOST_STORES_MAX]; /* owned: disks that never come back */
+    struct store *lost[LOST_STORES_MAX];      /* owned: disks that never come back */
+    struct batch_identity rotten[ROTTEN_MAX]; /* stored batches that have lost a bit, anywhere */
     int64_t now_ms;
     bool is_healed;
     size_t records_checked; /* of the journal, by invariants_check */
