@@ -356,6 +356,15 @@ static const struct {
     {MESSAGE_DIGESTS, on_digests}, {MESSAGE_BYE, on_bye},
 };
 
+/* A void that the stores have not recorded yet is not told. A broker that was started since does
+ * not know who took part: whoever asks is to ask again, until it is told. */
+static bool is_ending_unknown(struct broker *broker, const struct request *request)
+{
+    struct member *member = roll_find(broker->roll, request->agency);
+    return broker->state == DRAW_VOIDING && request->message->kind != MESSAGE_BYE &&
+           (member == NULL || member->attempt == 0);
+}
+
 void broker_on_request(struct broker *broker, uint64_t peer, struct slice header, int64_t now_ms,
                        int64_t wall_ms)
 {
@@ -386,6 +395,10 @@ void broker_on_request(struct broker *broker, uint64_t peer, struct slice header
     if (message.draw < broker->draw || draw_is_over(broker->state)) {
         note_farewell(broker, &request);
         past_answer(broker, &request);
+        return;
+    }
+    if (is_ending_unknown(broker, &request)) {
+        requests_refuse(broker, &request, REFUSAL_NOT_OPEN, 0);
         return;
     }
     requests[kind].answer(broker, &request);

@@ -121,3 +121,26 @@ Test(broker_races, a_later_draw_may_be_asked_for_once_a_void_is_over, .timeout =
     cr_expect_eq(journal_memory_count(bench.journal, RECORD_OPENED, 3), 1);
     bench_close(&bench);
 }
+
+Test(broker_races, a_void_that_no_store_has_recorded_is_waited_for, .timeout = 10)
+{
+    struct bench bench;
+    struct message hello = {.kind = MESSAGE_HELLO,
+                            .draw = 1,
+                            .hello = {.agency = 4,
+                                      .incarnation = 2,
+                                      .plan = {.bets_max = 1, .bytes_max = BATCH_BYTES_MIN}}};
+    begin(&bench, 1, 0);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench.options.void_draw = 1;
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    bench.options.void_draw = 0;
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    cr_expect_eq(bench_poll(&bench, 4, -1).refused.reason, REFUSAL_NOT_OPEN);
+    cr_expect_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_NOT_OPEN);
+    bench_store(&bench, 51, 1, 2);
+    bench_sealed(&bench, 51, &(struct digest){{0}});
+    cr_expect_eq(bench_poll(&bench, 4, -1).refused.reason, REFUSAL_VOID);
+    bench_close(&bench);
+}
