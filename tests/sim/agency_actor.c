@@ -200,14 +200,14 @@ static void keep_page(struct world *world, uint32_t index, struct slice body)
 static void end(struct world *world, uint32_t index)
 {
     struct agency_actor *actor = &world->agencies[index];
-    if (agency_exit_code(actor->agency) != 0) {
-        const struct agency_outcome *outcome = agency_outcome(actor->agency);
+    const struct agency_outcome *outcome = agency_outcome(actor->agency);
+    if (agency_exit_code(actor->agency) != 0 && !invariants_allow_end(world, index, outcome)) {
         world_violate(world, "agency %u ends with %d: cause %d, refusal %d", index + 1,
                       agency_exit_code(actor->agency), (int)outcome->cause,
                       (int)outcome->refused.reason);
         return;
     }
-    if (!actor->has_stored)
+    if (agency_exit_code(actor->agency) == 0 && !actor->has_stored)
         world_violate(world, "agency %u ends without its winners", index + 1);
     agency_destroy(&actor->agency);
     actor->is_up = false;

@@ -233,6 +233,9 @@ void broker_actor_turn(struct world *world, struct letter *letter)
     enum status verdict = broker_verdict(actor->broker, &problem);
     if (verdict != STATUS_OK && verdict != STATUS_END)
         world_violate(world, "the broker gives up: %s", problem);
+    /* Who comes late finds a broker that was started again. */
+    if (verdict == STATUS_END)
+        dies_before = true;
     if (dies_before) {
         drop_unsent(actor, sent);
         broker_actor_crash(world);

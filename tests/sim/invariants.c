@@ -9,25 +9,69 @@ enum { WINNING_NUMBER = 3 };
 
 /* -- one root, one number, one result; no seal before everybody has finished -- */
 
+/* Who is in the draw: after a decision its members, else everybody. */
+static bool is_member(const struct world *world, uint32_t draw, uint32_t agency)
+{
+    const struct record *decided = journal_memory_last(world->journal, RECORD_DECISION, draw);
+    for (uint32_t i = 0; decided != NULL && i < decided->decision.members_count; i++)
+        if (decided->decision.members[i] == agency)
+            return true;
+    return decided == NULL;
+}
+
+static size_t count(const struct world *world, enum record_kind kind, uint32_t draw)
+{
+    return journal_memory_count(world->journal, kind, draw);
+}
+
 static void check_decisions(struct world *world, uint32_t draw)
 {
-    size_t sealed = journal_memory_count(world->journal, RECORD_SEALED, draw);
-    size_t published = journal_memory_count(world->journal, RECORD_PUBLISHED, draw);
-    size_t declared = journal_memory_count(world->journal, RECORD_DECLARATION, draw);
-    if (journal_memory_count(world->journal, RECORD_OPENED, draw) > 1)
+    size_t sealed = count(world, RECORD_SEALED, draw);
+    size_t ended = count(world, RECORD_PUBLISHED, draw) + count(world, RECORD_VOID, draw);
+    size_t declared = count(world, RECORD_DECLARATION, draw);
+    uint32_t members = 0;
+    for (uint32_t i = 0; i < world->plan.agencies; i++)
+        members += is_member(world, draw, i + 1);
+    if (count(world, RECORD_OPENED, draw) > 1)
         world_violate(world, "draw %u is opened twice", draw);
+    if (count(world, RECORD_DECISION, draw) > 1)
+        world_violate(world, "draw %u is decided twice", draw);
     if (sealed > 1)
         world_violate(world, "draw %u is sealed %zu times", draw, sealed);
-    if (published > sealed)
+    if (ended > 1)
+        world_violate(world, "draw %u ends %zu times", draw, ended);
+    if (count(world, RECORD_PUBLISHED, draw) > sealed)
         world_violate(world, "draw %u is published without a seal", draw);
     if (declared > world->plan.agencies)
         world_violate(world, "%zu declarations of %u agencies", declared, world->plan.agencies);
-    if (sealed > 0 && declared < world->plan.agencies)
-        world_violate(world, "draw %u is sealed with %zu of %u agencies", draw, declared,
-                      world->plan.agencies);
-    if (draw > 1 && journal_memory_count(world->journal, RECORD_OPENED, draw) > 0 &&
-        journal_memory_count(world->journal, RECORD_PUBLISHED, draw - 1) == 0)
+    if (sealed > 0 && (declared != members || members < world->plan.quorum))
+        world_violate(world, "draw %u is sealed with %zu declarations of %u members", draw,
+                      declared, members);
+    if (draw > 1 && count(world, RECORD_OPENED, draw) > 0 &&
+        count(world, RECORD_PUBLISHED, draw - 1) + count(world, RECORD_VOID, draw - 1) == 0)
         world_violate(world, "draw %u opens before the one before is over", draw);
+}
+
+bool invariants_allow_end(const struct world *world, uint32_t index,
+                          const struct agency_outcome *outcome)
+{
+    uint32_t draw = world->agencies[index].draw;
+    bool is_void = count(world, RECORD_VOID, draw) > 0;
+    bool is_out = is_void || !is_member(world, draw, index + 1);
+    if (outcome->cause == AGENCY_CAUSE_VOID)
+        return is_void;
+    if (outcome->cause != AGENCY_CAUSE_REFUSED)
+        return false;
+    switch ((int)outcome->refused.reason) {
+    case REFUSAL_VOID:
+        return is_void;
+    case REFUSAL_EXCLUDED:
+        return !is_void && is_out;
+    case REFUSAL_LATE:
+        return is_out;
+    default:
+        return false;
+    }
 }
 
 /* -- what the journal publishes is what the files hold -- */
@@ -49,6 +93,8 @@ static void check_result(struct world *world, uint32_t draw)
     for (uint32_t i = 0; i < world->plan.agencies; i++) {
         struct archived_agency archived;
         uint32_t expected = winners_in_file(&world->agencies[i]);
+        if (!is_member(world, draw, i + 1))
+            continue;
         if (archive.agency(archive.owner, draw, i + 1, &archived) != STATUS_OK)
             world_violate(world, "agency %u has no result of draw %u", i + 1, draw);
         else if (archived.winners != expected)

@@ -17,7 +17,7 @@ static uint32_t draws_of(struct dice *dice)
 static struct world_plan plan_of(uint64_t seed, bool traces)
 {
     struct dice dice = {seed ^ 0x5eed};
-    return (struct world_plan){
+    struct world_plan plan = {
         .seed = seed,
         .agencies = 1 + dice_below(&dice, WORLD_AGENCIES_MAX),
         .workers = 1 + dice_below(&dice, WORLD_WORKERS_MAX),
@@ -28,7 +28,14 @@ static struct world_plan plan_of(uint64_t seed, bool traces)
         .faults_until_ms = 20000 + dice_below(&dice, 40000),
         .ends_by_ms = 1000000,
         .traces = traces,
+        .quorum = 1,
     };
+    if (dice_below(&dice, 3) == 0) {
+        plan.barrier_timeout_ms = 1000 + dice_below(&dice, 30000);
+        plan.on_timeout = dice_below(&dice, 3) == 0 ? TIMEOUT_VOID : TIMEOUT_DRAW;
+        plan.quorum = 1 + dice_below(&dice, plan.agencies);
+    }
+    return plan;
 }
 
 static bool run_one(uint64_t seed, bool traces, struct world_counts *sum)

@@ -51,7 +51,9 @@ void world_create(struct world *world, const struct world_plan *plan)
     world->options = (struct broker_options){
         .terms = {.number = {.draw = 1, .range_last = 9, .is_given = true, .given = WINNING_NUMBER},
                   .agencies_required = plan->agencies,
-                  .quorum = 1},
+                  .barrier_timeout_ms = plan->barrier_timeout_ms,
+                  .on_timeout = plan->on_timeout,
+                  .quorum = plan->quorum},
         .draws = plan->draws,
         .linger_ms = 1000000000,
         .store_grace_ms = 10000,

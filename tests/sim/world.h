@@ -22,8 +22,11 @@ struct world_plan {
     uint64_t seed;
     uint32_t agencies;
     uint32_t workers;
-    uint32_t rows_max;  /* of each agency's file */
-    uint32_t draws;     /* from 1 on; the files are the same in each */
+    uint32_t rows_max;          /* of each agency's file */
+    uint32_t draws;             /* from 1 on; the files are the same in each */
+    int64_t barrier_timeout_ms; /* 0: none */
+    enum timeout_action on_timeout;
+    uint32_t quorum;
     bool is_lossy;      /* faults until faults_until_ms; then everything heals */
     uint32_t harshness; /* how many times as often as in the mildest world */
     int64_t faults_until_ms;
@@ -157,6 +160,9 @@ void agency_actor_turn(struct world *world, uint32_t index, struct letter *lette
 void invariants_check(struct world *world);
 /* What a WAIT or FINISHED tells as durable has to lie in a store's disk. */
 void invariants_check_told(struct world *world, const struct message *told);
+/* An agency gives up: its draw is void, or goes on without it. */
+bool invariants_allow_end(const struct world *world, uint32_t index,
+                          const struct agency_outcome *outcome);
 /* An agency has its winners: they are its file's. */
 void invariants_check_winners(struct world *world, uint32_t index);
 
