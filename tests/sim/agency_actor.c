@@ -201,7 +201,11 @@ static void end(struct world *world, uint32_t index)
 {
     struct agency_actor *actor = &world->agencies[index];
     const struct agency_outcome *outcome = agency_outcome(actor->agency);
-    if (agency_exit_code(actor->agency) != 0 && !invariants_allow_end(world, index, outcome)) {
+    bool goes_on =
+        agency_exit_code(actor->agency) == 0 || invariants_allow_end(world, index, outcome);
+    bool is_again = !goes_on && world->counts.lost_journals > 0 &&
+                    agency_exit_code(actor->agency) == status_exit_code(STATUS_AGAIN);
+    if (!goes_on && !is_again) {
         world_violate(world, "agency %u ends with %d: cause %d, refusal %d", index + 1,
                       agency_exit_code(actor->agency), (int)outcome->cause,
                       (int)outcome->refused.reason);
@@ -212,7 +216,9 @@ static void end(struct world *world, uint32_t index)
     agency_destroy(&actor->agency);
     actor->is_up = false;
     actor->due_at_ms = INT64_MAX;
-    agency_actor_go_on(world, index);
+    actor->starts_at_ms = world->now_ms + dice_below(&world->dice, RESTART_MS_MAX);
+    if (goes_on)
+        agency_actor_go_on(world, index);
 }
 
 static struct slice take_letter(struct world *world, uint32_t index, const struct letter *letter)

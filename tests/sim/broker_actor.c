@@ -23,6 +23,31 @@ static void dial_all(struct world *world, bool loses_all)
             network_dial(world->network, line, i, loses_all, world->now_ms);
 }
 
+/* A journal that is lost is begun anew from what all stores know; the flag is taken out again once
+ * that is done. */
+static void choose_recovery(struct world *world)
+{
+    bool is_done = world->counts.lost_journals == 0;
+    for (uint32_t draw = 1; draw <= world->plan.draws + 1; draw++)
+        is_done = is_done || journal_memory_count(world->journal, RECORD_RECOVERED, draw) > 0;
+    world->options.recover_stores = is_done ? 0 : world->plan.workers;
+}
+
+void broker_actor_lose_journal(struct world *world)
+{
+    uint32_t rows = 0;
+    for (uint32_t i = 0; i < world->plan.agencies; i++)
+        rows += world->agencies[i].rows_count;
+    if (rows == 0) /* then no store knows of any draw */
+        return;
+    broker_actor_crash(world);
+    journal_memory_destroy(&world->journal);
+    world->journal = journal_memory_create();
+    world->records_checked = 0;
+    world->counts.lost_journals++;
+    world_trace(world, "the journal is lost");
+}
+
 void broker_actor_start(struct world *world)
 {
     struct broker_actor *actor = &world->broker;
@@ -30,6 +55,7 @@ void broker_actor_start(struct world *world)
 
     CHECK(outbox_create(MESSAGES_MAX, ARENA_BYTES, &actor->outbox) == STATUS_OK);
     CHECK(records_create(RECORDS_MAX, ARENA_BYTES, &actor->records) == STATUS_OK);
+    choose_recovery(world);
     journal_memory_archive(world->journal, &actor->archive);
     CHECK(broker_create(&world->options, actor->outbox, actor->records, &actor->archive,
                         free_payload, &actor->broker) == STATUS_OK);

@@ -48,6 +48,7 @@ static void check_decisions(struct world *world, uint32_t draw)
         world_violate(world, "draw %u is sealed with %zu declarations of %u members", draw,
                       declared, members);
     if (draw > 1 && count(world, RECORD_OPENED, draw) > 0 &&
+        count(world, RECORD_OPENED, draw - 1) > 0 &&
         count(world, RECORD_PUBLISHED, draw - 1) + count(world, RECORD_VOID, draw - 1) == 0)
         world_violate(world, "draw %u opens before the one before is over", draw);
 }
@@ -69,6 +70,8 @@ bool invariants_allow_end(const struct world *world, uint32_t index,
         return !is_void && is_out;
     case REFUSAL_LATE:
         return is_out;
+    case REFUSAL_UNKNOWN: /* over, and known to the lost journal only */
+        return world->counts.lost_journals > 0;
     default:
         return false;
     }
@@ -84,9 +87,27 @@ static uint32_t winners_in_file(const struct agency_actor *actor)
     return winners;
 }
 
+/* One root and one number for each draw, for ever: also when the journal was lost, as long as
+ * there is a store that has recorded the seal. */
+static void check_sameness(struct world *world, uint32_t draw)
+{
+    const struct record *sealed = journal_memory_last(world->journal, RECORD_SEALED, draw);
+    if (world->results[draw].is_known &&
+        (count(world, RECORD_VOID, draw) > 0 ||
+         (sealed != NULL && (!digest_is_equal(&sealed->sealed.root, &world->results[draw].root) ||
+                             sealed->sealed.number != world->results[draw].number))))
+        world_violate(world, "draw %u ends in two ways", draw);
+    if (sealed == NULL || count(world, RECORD_PUBLISHED, draw) == 0)
+        return;
+    world->results[draw].is_known = true;
+    world->results[draw].root = sealed->sealed.root;
+    world->results[draw].number = sealed->sealed.number;
+}
+
 static void check_result(struct world *world, uint32_t draw)
 {
     struct archive archive;
+    check_sameness(world, draw);
     if (journal_memory_count(world->journal, RECORD_PUBLISHED, draw) == 0)
         return;
     journal_memory_archive(world->journal, &archive);

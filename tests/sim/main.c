@@ -35,6 +35,7 @@ static struct world_plan plan_of(uint64_t seed, bool traces)
         plan.on_timeout = dice_below(&dice, 3) == 0 ? TIMEOUT_VOID : TIMEOUT_DRAW;
         plan.quorum = 1 + dice_below(&dice, plan.agencies);
     }
+    plan.loses_journal = plan.barrier_timeout_ms == 0 && dice_below(&dice, 4) == 0;
     return plan;
 }
 
@@ -61,6 +62,7 @@ static bool run_one(uint64_t seed, bool traces, struct world_counts *sum)
     sum->pauses += world->counts.pauses;
     sum->lost_stores += world->counts.lost_stores;
     sum->rotten += world->counts.rotten;
+    sum->lost_journals += world->counts.lost_journals;
     world_destroy(world);
     free(world);
     return is_fine;
@@ -82,9 +84,9 @@ int main(int argc, char **argv)
            ", letters lost %" PRIu64 ", cuts %" PRIu64 ", crashes of broker %" PRIu64
            ", workers %" PRIu64 ", agencies %" PRIu64 ", failed syncs %" PRIu64
            ", full disks %" PRIu64 ", pauses %" PRIu64 ", lost stores %" PRIu64
-           ", rotten batches %" PRIu64 "\n",
+           ", rotten batches %" PRIu64 ", lost journals %" PRIu64 "\n",
            count, first, violated, sum.steps, sum.letters_lost, sum.cuts, sum.broker_crashes,
            sum.worker_crashes, sum.agency_crashes, sum.failed_syncs, sum.full_disks, sum.pauses,
-           sum.lost_stores, sum.rotten);
+           sum.lost_stores, sum.rotten, sum.lost_journals);
     return violated == 0 ? 0 : 1;
 }

@@ -290,13 +290,15 @@ static void misfortune(struct world *world)
         return;
     if (strikes(world, 500))
         broker_actor_crash(world);
+    if (world->plan.loses_journal && strikes(world, 200))
+        broker_actor_lose_journal(world);
     if (strikes(world, 1000))
         worker_actor_crash(world, dice_below(&world->dice, world->plan.workers));
     if (strikes(world, 1000))
         agency_actor_crash(world, dice_below(&world->dice, world->plan.agencies));
     if (strikes(world, 3000))
         cut_connections(world);
-    if (strikes(world, 100))
+    if (!world->plan.loses_journal && strikes(world, 100))
         worker_actor_lose_store(world, dice_below(&world->dice, world->plan.workers));
     if (strikes(world, 300))
         fail_sync(world, dice_below(&world->dice, world->plan.workers));

@@ -27,6 +27,7 @@ struct world_plan {
     int64_t barrier_timeout_ms; /* 0: none */
     enum timeout_action on_timeout;
     uint32_t quorum;
+    bool loses_journal;
     bool is_lossy;      /* faults until faults_until_ms; then everything heals */
     uint32_t harshness; /* how many times as often as in the mildest world */
     int64_t faults_until_ms;
@@ -47,6 +48,7 @@ struct world_counts {
     uint64_t pauses;
     uint64_t lost_stores;
     uint64_t rotten;
+    uint64_t lost_journals;
 };
 
 /* A bet of a file of the world. */
@@ -120,8 +122,13 @@ struct world {
     struct batch_identity rotten[ROTTEN_MAX]; /* stored batches that have lost a bit, anywhere */
     int64_t now_ms;
     bool is_healed;
-    size_t records_checked; /* of the journal, by invariants_check */
-    char violation[512];    /* empty: none */
+    struct {
+        bool is_known;
+        struct digest root;
+        uint32_t number;
+    } results[DRAWS_KEPT + 3]; /* what a draw was published with first, by draw */
+    size_t records_checked;    /* of the journal, by invariants_check */
+    char violation[512];       /* empty: none */
 };
 
 void world_create(struct world *world, const struct world_plan *plan);
@@ -140,6 +147,8 @@ void world_trace(const struct world *world, const char *format, ...)
 
 void broker_actor_start(struct world *world);
 void broker_actor_crash(struct world *world);
+/* It crashes, and its journal is gone. */
+void broker_actor_lose_journal(struct world *world);
 /* One turn: the letter (NULL: only time), tick, transaction, sending. Takes the letter over. */
 void broker_actor_turn(struct world *world, struct letter *letter);
 
