@@ -187,7 +187,7 @@ static int64_t tick(struct loop *loop)
 static void turn(struct loop *loop)
 {
     int64_t wake_at = tick(loop);
-    if (worker_state(loop->worker) == WORKER_OVER)
+    if (loop->failure != STATUS_OK || worker_state(loop->worker) == WORKER_OVER)
         return;
     bool has_stopped = false;
     loop->failure = wait_for(loop, wake_at, &has_stopped);

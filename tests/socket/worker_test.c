@@ -351,3 +351,10 @@ Test(worker_socket, ends_with_the_code_of_its_dismissal)
     say((struct message){.kind = MESSAGE_DISMISSED, .dismissed = {DISMISSAL_OPENING}});
     cr_expect_eq(await_exit(), 78);
 }
+
+Test(worker_socket, ends_where_its_socket_cannot_be_opened)
+{
+    world.address.port = UINT16_MAX; /* the dispatch port would lie behind the highest one */
+    start_worker();
+    cr_expect_eq(await_exit(), 78);
+}
