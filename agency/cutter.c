@@ -43,18 +43,6 @@ void cutter_destroy(struct cutter **cutter)
     *cutter = NULL;
 }
 
-size_t cutter_buffer_bytes(const struct cutter *cutter)
-{
-    return batch_buffer_bytes(&cutter->terms.plan);
-}
-
-void cutter_begin(struct cutter *cutter, uint32_t seq, uint64_t offset, uint64_t line)
-{
-    scanner_begin(cutter->scanner, offset, line);
-    cutter->seq = seq;
-    cutter->has_row = false;
-}
-
 /* Reads on to the next good row. errors: END, IO, reject's. */
 static enum status next_bet(struct cutter *cutter, cutter_reject *reject, void *context)
 {
@@ -105,7 +93,9 @@ enum status cutter_repeat(struct cutter *cutter, uint32_t seq, const struct cut 
                           uint8_t *buffer, struct slice *body)
 {
     struct cut again;
-    cutter_begin(cutter, seq, cut->offset, cut->line);
+    scanner_begin(cutter->scanner, cut->offset, cut->line);
+    cutter->seq = seq;
+    cutter->has_row = false;
     enum status status = cutter_next(cutter, buffer, NULL, NULL, &again, body);
     if (status == STATUS_END)
         return STATUS_STALE;

@@ -23,16 +23,11 @@ enum status cutter_create(const struct source *source, const struct cutter_terms
                           struct cutter **cutter);
 void cutter_destroy(struct cutter **cutter);
 
-/* Bytes of the buffers that a cutter fills under this plan. */
-size_t cutter_buffer_bytes(const struct cutter *cutter);
-
-/* Goes to the first row of batch seq; a new cutter stands at seq 0, offset 0, line 1. */
-void cutter_begin(struct cutter *cutter, uint32_t seq, uint64_t offset, uint64_t line);
-
 /* Called for each bad row, in order. in: context as given. errors: any; ends the cutting. */
 typedef enum status cutter_reject(void *context, const struct row *row);
 
-/* Cuts the next batch into `buffer`. in: reject: NULL: bad rows are passed over in silence.
+/* Cuts the next batch into `buffer` (batch_buffer_bytes of the plan); the first call cuts batch 0.
+ * in: reject: NULL: bad rows are passed over in silence.
  * out: cut; body: a slice of the buffer.
  * errors: END: no bet is left; IO (errno); what `reject` answered. cost: O(bytes), allocates
  * nothing. */

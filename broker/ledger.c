@@ -365,13 +365,6 @@ const struct digest *ledger_digest(const struct ledger *ledger, uint32_t agency,
     return is_known(account, seq) ? &account->digests[seq] : NULL;
 }
 
-uint32_t ledger_bets(const struct ledger *ledger, uint32_t agency, uint32_t seq)
-{
-    const struct account *account = at(ledger, agency);
-
-    return is_known(account, seq) ? account->bets[seq] : 0;
-}
-
 const struct digest *ledger_digests(const struct ledger *ledger, uint32_t agency)
 {
     return at(ledger, agency)->digests;

@@ -55,9 +55,8 @@ const struct seqset *ledger_durable(const struct ledger *ledger, uint32_t agency
 const struct seqset *ledger_store_holds(const struct ledger *ledger, uint32_t store,
                                         uint32_t agency);
 
-/* Digest and bets of a batch that is durable or declared; NULL: none is. */
+/* Digest of a batch that is durable or declared; NULL: it is neither. */
 const struct digest *ledger_digest(const struct ledger *ledger, uint32_t agency, uint32_t seq);
-uint32_t ledger_bets(const struct ledger *ledger, uint32_t agency, uint32_t seq);
 /* Arrays over all seqs below ledger_batches_heard(agency), in order of seq: for a declaration
  * that verified. What was never heard of is zeros, what is forgotten may still stand there. */
 const struct digest *ledger_digests(const struct ledger *ledger, uint32_t agency);

@@ -157,15 +157,6 @@ struct store *stores_at(struct stores *stores, uint32_t slot)
     return &stores->slots[slot];
 }
 
-bool stores_is_alive(const struct stores *stores, uint32_t slot)
-{
-    CHECK(slot < stores->count);
-    const struct store *store = &stores->slots[slot];
-    const enum store_state state = store->state == STORE_REGISTERING ? store->before : store->state;
-
-    return state == STORE_REGISTERED || state == STORE_SILENT;
-}
-
 bool stores_are_settled(const struct stores *stores)
 {
     for (uint32_t i = 0; i < stores->count; i++)

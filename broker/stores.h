@@ -55,9 +55,6 @@ void stores_heard(struct stores *stores, uint32_t slot, int64_t now_ms);
 
 uint32_t stores_count(const struct stores *stores);
 struct store *stores_at(struct stores *stores, uint32_t slot);
-/* True when its set counts: registered, or silent and not yet given up. (A store that registers
- * again keeps what it had until its new inventory is complete.) */
-bool stores_is_alive(const struct stores *stores, uint32_t slot);
 
 /* No store is awaited or silent or registering any more: each has registered since the start or
  * is given up. */

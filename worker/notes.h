@@ -35,7 +35,7 @@ enum note_kind {
 #undef X
 };
 
-enum { NOTES_MAX = 128 }; /* between two events' reports; what is beyond is counted */
+enum { NOTES_MAX = 128 }; /* between two reports of the shell; what is beyond is not told */
 
 struct note {
     enum note_kind kind;
@@ -52,16 +52,12 @@ struct notes {
     struct note notes[NOTES_MAX];
     uint32_t first;
     uint32_t count;
-    uint64_t dropped; /* for want of room, since the start */
 };
 
 static inline void notes_add(struct notes *notes, const struct note *note)
 {
-    if (notes->count == NOTES_MAX) {
-        notes->dropped++;
-        return;
-    }
-    notes->notes[(notes->first + notes->count++) % NOTES_MAX] = *note;
+    if (notes->count < NOTES_MAX)
+        notes->notes[(notes->first + notes->count++) % NOTES_MAX] = *note;
 }
 
 /* Takes the oldest note out. false: there is none. */

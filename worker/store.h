@@ -74,7 +74,6 @@ struct store;
 
 /* One implementation. What each function does stands at the inline function below that calls it. */
 struct store_table {
-    const char *name; /* "lmdb", for logs */
     void (*about)(struct store *store, struct store_about *about);
     enum status (*begin)(struct store *store, enum store_space space);
     enum status (*put)(struct store *store, const struct batch_record *batch, struct slice body,

@@ -272,7 +272,6 @@ static void close_store(struct store **store)
 }
 
 static const struct store_table TABLE = {
-    .name = "lmdb",
     .about = store_lmdb_about,
     .begin = begin,
     .put = put,

@@ -17,7 +17,6 @@
 
 enum {
     BUFFER_BYTES = 1 << 20, /* one write each; Ctrl-C is heard in between */
-    NUMBER_LAST_DEFAULT = 9999,
 };
 
 static const uint64_t bets_max = UINT64_C(1) << 40;

@@ -229,7 +229,6 @@ static void close_store(struct store **store)
 }
 
 static const struct store_table TABLE = {
-    .name = "memory",
     .about = about,
     .begin = begin,
     .put = put,

@@ -256,7 +256,7 @@ static void assert_seq(const struct model *model, uint32_t agency, uint32_t seq)
         const struct item_stored expected = item(agency, seq, form);
 
         cr_assert(digest_is_equal(digest, &expected.digest));
-        cr_assert_eq(ledger_bets(ledger, agency, seq), expected.bets);
+        cr_assert_eq(ledger_bets_all(ledger, agency)[seq], expected.bets);
     }
 }
 

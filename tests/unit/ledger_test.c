@@ -100,7 +100,7 @@ static bool has_form(uint32_t agency, uint32_t seq, uint8_t form)
     const struct item_stored expected = item(seq, form);
 
     return digest != NULL && digest_is_equal(digest, &expected.digest) &&
-           ledger_bets(ledger, agency, seq) == expected.bets;
+           ledger_bets_all(ledger, agency)[seq] == expected.bets;
 }
 
 Test(ledger, destroy_sets_null_and_is_safe_twice)
@@ -116,7 +116,6 @@ Test(ledger, knows_nothing_of_an_agency_never_heard_of)
     cr_assert_eq(ledger_durable(ledger, 1023)->members, 0);
     cr_assert_eq(ledger_store_holds(ledger, C, 1023)->members, 0);
     cr_assert_null(ledger_digest(ledger, 1023, 0));
-    cr_assert_eq(ledger_bets(ledger, 1023, 0), 0);
     cr_assert_eq(ledger_batches_heard(ledger, 1023), 0);
     cr_assert_not(ledger_is_declared(ledger, 1023));
 }
@@ -129,7 +128,7 @@ Test(ledger, takes_a_batch_that_a_store_holds)
     cr_assert_not(holds(A, 1023, 5));
     cr_assert(has_form(1023, 5, 1));
     cr_assert_null(ledger_digest(ledger, 1023, 4));
-    cr_assert_eq(ledger_bets(ledger, 1023, 4), 0);
+    cr_assert_eq(ledger_bets_all(ledger, 1023)[4], 0);
     cr_assert_eq(ledger_batches_heard(ledger, 1023), 6);
     cr_assert_not(is_durable(1022, 5));
 }

@@ -96,7 +96,6 @@ Test(stores, restores_an_awaited_store_once)
     cr_assert_eq(stores_count(stores), 1);
     cr_assert_eq(state_of(0), STORE_AWAITED);
     cr_assert_eq(stores_at(stores, 0)->silent_at, 100);
-    cr_assert_not(stores_is_alive(stores, 0));
     cr_assert_not(stores_are_settled(stores));
     cr_assert_eq(stores_find(stores, 0), -1);
 }
@@ -114,13 +113,11 @@ Test(stores, takes_a_new_store_through_its_inventory_to_registered)
     cr_assert_eq(stores_at(stores, slot)->free_bytes, 1000);
     cr_assert_eq(stores_find(stores, 70), 0);
     cr_assert_eq(stores_registered_count(stores), 0);
-    cr_assert_not(stores_is_alive(stores, slot));
     cr_assert_not(stores_are_settled(stores));
 
     stores_welcome(stores, slot, 200);
     cr_assert_eq(state_of(slot), STORE_REGISTERED);
     cr_assert_eq(stores_registered_count(stores), 1);
-    cr_assert(stores_is_alive(stores, slot));
     cr_assert(stores_are_settled(stores));
 }
 
@@ -223,7 +220,6 @@ Test(stores, lease_ends_when_nothing_was_heard_for_its_length)
     assert_change(600 + LEASE, STORE_UNCHANGED, 0);
     cr_assert_eq(state_of(0), STORE_SILENT);
     cr_assert_eq(stores_at(stores, 0)->silent_at, 500 + LEASE);
-    cr_assert(stores_is_alive(stores, 0));
     cr_assert_not(stores_are_settled(stores));
     cr_assert_eq(stores_find(stores, 1), -1);
 }
@@ -235,7 +231,6 @@ Test(stores, silent_store_is_given_up_after_its_grace)
     cr_assert_eq(stores_due_at(stores), LEASE + GRACE);
     assert_change(LEASE + GRACE - 1, STORE_UNCHANGED, 0);
     assert_change(LEASE + GRACE, STORE_WAS_GIVEN_UP, 0);
-    cr_assert_not(stores_is_alive(stores, 0));
     cr_assert(stores_are_settled(stores));
     cr_assert_eq(stores_due_at(stores), INT64_MAX);
     assert_change(INT64_MAX, STORE_UNCHANGED, 0);
@@ -264,7 +259,6 @@ Test(stores, silent_store_that_registers_again_counts_all_the_while)
     register_whole(1, 0);
     assert_change(LEASE, STORE_FELL_SILENT, 0);
     begin_register(1, LEASE + 10);
-    cr_assert(stores_is_alive(stores, 0));
     cr_assert_not(stores_are_settled(stores));
     stores_heard(stores, 0, 2 * LEASE);
     assert_change(LEASE + GRACE, STORE_HALF_FORGOTTEN, 0);
@@ -294,7 +288,6 @@ Test(stores, forgotten_half_leaves_a_registered_store_silent_since_it_registered
     register_whole(1, 0);
     begin_register(1, 100);
     begin_register(1, 200);
-    cr_assert(stores_is_alive(stores, 0));
     assert_change(199 + LEASE, STORE_UNCHANGED, 0);
     assert_change(200 + LEASE, STORE_HALF_FORGOTTEN, 0);
     cr_assert_eq(state_of(0), STORE_SILENT);
@@ -315,7 +308,6 @@ Test(stores, forgotten_half_of_a_store_that_was_given_up_counts_for_nothing)
     assert_change(LEASE, STORE_FELL_SILENT, 0);
     assert_change(LEASE + GRACE, STORE_WAS_GIVEN_UP, 0);
     begin_register(1, LEASE + GRACE);
-    cr_assert_not(stores_is_alive(stores, 0));
     assert_change(2 * LEASE + GRACE, STORE_HALF_FORGOTTEN, 0);
     cr_assert_eq(state_of(0), STORE_GIVEN_UP);
     assert_change(2 * LEASE + GRACE, STORE_UNCHANGED, 0);
