@@ -28,12 +28,12 @@ int main(int argc, char **argv)
     struct settings settings;
     settings_read(argc, argv, &settings);
     if (settings.checks) {
-        log_begin("sorteo-agency", LOG_INFO);
+        log_begin("sorteo-agency");
         return checking_run(settings.input, clock_today(), stop);
     }
     char name[32];
     snprintf(name, sizeof(name), "sorteo-agency %" PRIu32, settings.terms.id);
-    log_begin(name, LOG_INFO);
+    log_begin(name);
     status = stop_raise_descriptors(DESCRIPTORS_NEEDED);
     if (status != STATUS_OK)
         return fail_to_start("open files (ulimit -n)", status);

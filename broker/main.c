@@ -98,7 +98,7 @@ int main(int argc, char **argv)
         return status_exit_code(status);
     struct command command;
     command_read(argc, argv, &command);
-    log_begin("sorteo-broker", LOG_INFO);
+    log_begin("sorteo-broker");
     status = stop_raise_descriptors(DESCRIPTORS_NEEDED);
     if (status != STATUS_OK) {
         log_event(LOG_ERROR, "exit", LOG_FAIL,

@@ -48,7 +48,7 @@ static int work(void *argument)
     if (status == STATUS_OK) {
         char name[TEXT_BYTES_MAX];
         snprintf(name, sizeof name, "sorteo-worker %u", lock.number);
-        log_begin(name, LOG_INFO);
+        log_begin(name);
         status = open_store(lock.path, &store, problem, sizeof problem);
     }
     int code = status_exit_code(status);
@@ -133,7 +133,7 @@ int main(int argc, char **argv)
         .commit_bytes = 4 << 20,
     };
     read_command(&command, argc, argv);
-    log_begin("sorteo-worker", LOG_INFO);
+    log_begin("sorteo-worker");
     if (stop_raise_descriptors(DESCRIPTORS_NEEDED) != STATUS_OK) {
         log_event(LOG_ERROR, "start", LOG_FAIL, "reason: %d open files are needed; see ulimit -n",
                   DESCRIPTORS_NEEDED);

@@ -19,10 +19,8 @@ enum {
 
 /* Written by log_begin before there is a second thread, only read from then on. */
 static char program_name[PROGRAM_BYTES_MAX] = "sorteo";
-static enum log_level lowest_level = LOG_INFO;
 
 static const char *const level_names[] = {
-    [LOG_DEBUG] = "DEBUG",
     [LOG_INFO] = "INFO",
     [LOG_WARN] = "WARN",
     [LOG_ERROR] = "ERROR",
@@ -34,10 +32,9 @@ static const char *const result_names[] = {
     [LOG_IN_PROGRESS] = "in_progress",
 };
 
-void log_begin(const char *program, enum log_level lowest)
+void log_begin(const char *program)
 {
     snprintf(program_name, sizeof program_name, "%s", program);
-    lowest_level = lowest;
 }
 
 /* Takes the sting out of bytes from outside: ASCII's control characters and, in UTF-8, those of
@@ -82,8 +79,6 @@ static size_t write_front(char *line, size_t room, enum log_level level, const c
 void log_event(enum log_level level, const char *action, enum log_result result, const char *format,
                ...)
 {
-    if (level < lowest_level)
-        return;
     int saved_errno = errno;
 
     char line[LINE_BYTES_MAX];

@@ -6,16 +6,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+enum log_level { LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_result { LOG_SUCCESS, LOG_FAIL, LOG_IN_PROGRESS };
 
-/* Sets the lowest level that is written (INFO at first) and the program's name that stands in front
- * ("sorteo-worker 0"): copied. */
-void log_begin(const char *program, enum log_level lowest);
+/* Sets the program's name that stands in front ("sorteo-worker 0"): copied. */
+void log_begin(const char *program);
 
-/* Writes one line. in: action: one word of the design's list or of the course's; format: printf's,
- * for the keys and values behind the result, "" for none. Line breaks and control characters in it
- * are shown as '?'. */
+/* Writes one line. in: action: one word for what is done, the course's where it has one; format:
+ * printf's, for the keys and values behind the result, "" for none. Line breaks and control
+ * characters in it are shown as '?'. */
 void log_event(enum log_level level, const char *action, enum log_result result, const char *format,
                ...) __attribute__((format(printf, 4, 5)));
 

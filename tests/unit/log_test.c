@@ -36,7 +36,7 @@ TestSuite(log, .timeout = 10);
 
 Test(log, line_has_time_level_program_action_result_and_values)
 {
-    log_begin("sorteo-worker 0", LOG_INFO);
+    log_begin("sorteo-worker 0");
     begin_capture();
     log_event(LOG_WARN, "apuesta_recibida", LOG_FAIL, "cantidad: %d | draw: %u", 7, 1u);
     const char *line = end_capture();
@@ -73,21 +73,6 @@ Test(log, results_have_the_course_s_words)
         const char *line = end_capture();
         cr_assert_not_null(strstr(line, words[i].word), "%s", line);
     }
-}
-
-Test(log, writes_nothing_below_the_lowest_level)
-{
-    log_begin("sorteo", LOG_WARN);
-    begin_capture();
-    log_event(LOG_DEBUG, "a", LOG_SUCCESS, "");
-    log_event(LOG_INFO, "b", LOG_SUCCESS, "");
-    log_event(LOG_WARN, "c", LOG_SUCCESS, "");
-    log_event(LOG_ERROR, "d", LOG_SUCCESS, "");
-    const char *lines = end_capture();
-    cr_assert_null(strstr(lines, "action: a"));
-    cr_assert_null(strstr(lines, "action: b"));
-    cr_assert_not_null(strstr(lines, "action: c"));
-    cr_assert_not_null(strstr(lines, "action: d"));
 }
 
 Test(log, bytes_from_outside_cannot_make_lines_or_steer_a_terminal)

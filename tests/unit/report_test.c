@@ -18,7 +18,7 @@ static void set_up(void)
     cr_assert_eq(pipe(log_pipe), 0);
     saved_stderr = dup(STDERR_FILENO);
     cr_assert_geq(dup2(log_pipe[1], STDERR_FILENO), 0);
-    log_begin("sorteo-worker 0", LOG_INFO);
+    log_begin("sorteo-worker 0");
 }
 
 /* Ends the capture. returns what was written. */
