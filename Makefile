@@ -16,7 +16,7 @@ endif
 # ---- what the programs are made of; every file stands here, in the order in which data flows ----
 WIRE := check status pack bet csv batch digest seqset message schema item manifest \
     outbox
-HOST := clock random log options stop socket
+HOST := clock random log options stop socket address
 BROKER_CORE := record draw roll stores barrier ledger flights dispatch results broker \
     requests past recovery recover intake workers phases
 BROKER_SHELL := journal_sql journal journal_record journal_load archive delivery loop \
@@ -34,13 +34,13 @@ SIM := network broker_actor worker_actor agency_actor invariants world main
 BENCH := worker_store
 SOCKET := socket socket_open loop loop_batches broker worker
 UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
-    clock log options stop agency_hello agency_result agency_sending archive barrier \
-    batch_faults broker_draw broker_races broker_recover broker_requests broker_stores \
-    command csv_pieces cuts cutter dispatch_model dispatch draw flights journal_load \
-    journal ledger_model ledger lmdb_value lock options_text outgoing output pace \
-    payloads pool protocol_vectors reader record report result results roll rows sample \
-    scanner schema source states store_lmdb store_memory stores window winners word \
-    worker_acks worker_count worker_intake worker_sealing worker
+    clock log options stop address agency_hello agency_result agency_sending archive \
+    barrier batch_faults broker_draw broker_races broker_recover broker_requests \
+    broker_stores command csv_pieces cuts cutter dispatch_model dispatch draw flights \
+    journal_load journal ledger_model ledger lmdb_value lock options_text outgoing \
+    output pace payloads pool protocol_vectors reader record report result results roll \
+    rows sample scanner schema source states store_lmdb store_memory stores window \
+    winners word worker_acks worker_count worker_intake worker_sealing worker
 PROGRAMS := sorteo-broker sorteo sorteo-agency sorteo-worker
 
 # ---- tools ----

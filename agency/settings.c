@@ -8,7 +8,6 @@ enum {
     RETRIES = 30, /* 3 s, 6 s, 12 s for three requests each, then 8 s each: three minutes */
     RETRIES_MAX = 1000000,
     SECONDS_MAX = 31536000, /* a year */
-    PORT_MAX = 65532,       /* three ports stand behind it */
     BAD_ROWS_SKIP = 1,      /* index into bad_rows_choices */
 };
 
@@ -198,11 +197,8 @@ void settings_read(int argc, char **argv, struct settings *settings)
         .output = values.output,
         .checks = values.checks,
     };
-    if (values.broker != NULL &&
-        options_parse_address(values.broker, settings->broker.host, sizeof(settings->broker.host),
-                              &settings->broker.port) != STATUS_OK)
-        options_fail(&program, "--broker '%s' is not of the form HOST[:PORT]", values.broker);
-    if (settings->broker.port < 1 || settings->broker.port > PORT_MAX)
-        options_fail(&program, "--broker '%s': a port from 1 to %d is expected", values.broker,
-                     PORT_MAX);
+    if (values.broker != NULL && address_parse(values.broker, &settings->broker) != STATUS_OK)
+        options_fail(&program,
+                     "--broker '%s' is not of the form HOST[:PORT], with a port from 1 to %d",
+                     values.broker, PORT_MAX);
 }

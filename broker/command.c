@@ -2,11 +2,8 @@
  * line (64): it stands in what was typed or set, and a second try cannot end better. */
 #include "broker/command.h"
 
-#include <arpa/inet.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "proto/host/options.h"
 
@@ -131,35 +128,6 @@ static void read_members(const struct program *program, const struct values *val
                      terms->quorum, terms->agencies_required);
 }
 
-/* True when nobody outside this machine can reach a socket that is bound to this host. */
-static bool is_loopback(const char *host)
-{
-    struct addrinfo wanted = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
-    if (getaddrinfo(host, NULL, &wanted, &found) != 0)
-        return false;
-    bool is_inside = true;
-    for (const struct addrinfo *at = found; at != NULL; at = at->ai_next) {
-        struct sockaddr_in v4 = {0};
-        struct sockaddr_in6 v6 = {0};
-        if (at->ai_family == AF_INET)
-            memcpy(&v4, at->ai_addr, sizeof(v4));
-        else if (at->ai_family == AF_INET6)
-            memcpy(&v6, at->ai_addr, sizeof(v6));
-        bool is_v4 = at->ai_family == AF_INET && ntohl(v4.sin_addr.s_addr) >> 24 == 127;
-        bool is_v6 = at->ai_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
-        is_inside = is_inside && (is_v4 || is_v6);
-    }
-    freeaddrinfo(found);
-    return is_inside;
-}
-
-static bool is_literal(const char *host)
-{
-    uint8_t address[sizeof(struct in6_addr)];
-    return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
-}
-
 /* A name that is some other machine's is the one under which the agencies know this one (a
  * container's service, a load balancer): every interface is bound then. A foreign address in digits
  * is a mistake, which the binding tells. */
@@ -169,11 +137,11 @@ static void read_address(const struct program *program, const struct values *val
     const char *host = values->bind;
     if (strlen(host) >= sizeof(command->address.host))
         options_fail(program, "--bind is longer than %zu bytes", sizeof(command->address.host) - 1);
-    if (!is_literal(host) && !socket_is_local_address(host))
+    if (!address_is_literal(host) && !address_is_local(host))
         host = "*";
     memcpy(command->address.host, host, strlen(host) + 1);
     command->address.port = (uint16_t)values->port;
-    if (!values->is_insecure && (strcmp(host, "*") == 0 || !is_loopback(host)))
+    if (!values->is_insecure && (strcmp(host, "*") == 0 || !address_is_loopback(host)))
         options_fail(program,
                      "--bind %s%s can be reached from other machines, and nothing is encrypted or "
                      "checked there: add --insecure if that network is yours alone, or bind "
@@ -252,7 +220,7 @@ void command_read(int argc, char **argv, struct command *command)
          "void this draw, which is not published yet"},
         {"bind", "ADDR", OPTION_TEXT, &v.bind, 0, 0, NULL, "SERVER_HOST", NULL,
          "address or name to listen on; a name that is not this machine's, or *: every interface"},
-        {"port", "P", OPTION_NUMBER, &v.port, 1, UINT16_MAX - 3, NULL, "SERVER_PORT", NULL,
+        {"port", "P", OPTION_NUMBER, &v.port, 1, PORT_MAX, NULL, "SERVER_PORT", NULL,
          "first of four ports"},
         {"data", "DIR", OPTION_TEXT, &v.folder, 0, 0, NULL, NULL, NULL, "folder of the journal"},
         {"memory", "MiB", OPTION_NUMBER, &v.memory_mib, 1, QUEUE_MIB_MAX, NULL, NULL, NULL,

@@ -111,11 +111,10 @@ static void read_command(struct command *command, int argc, char **argv)
     };
     options_read(&program, argc, argv);
     command->loop.broker.port = PORT_DEFAULT;
-    if (options_parse_address(command->broker, command->loop.broker.host,
-                              sizeof command->loop.broker.host,
-                              &command->loop.broker.port) != STATUS_OK)
-        options_fail(&program, "'%s' is no address of a broker: HOST or HOST:PORT expected",
-                     command->broker);
+    if (address_parse(command->broker, &command->loop.broker) != STATUS_OK)
+        options_fail(&program,
+                     "--broker '%s' is not of the form HOST[:PORT], with a port from 1 to %d",
+                     command->broker, PORT_MAX);
     command->loop.intake.commit_bytes = (uint32_t)command->commit_bytes;
     command->loop.intake.commit_ms = (uint32_t)command->commit_ms;
 }

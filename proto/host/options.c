@@ -296,39 +296,6 @@ int options_read(const struct program *program, int argc, char **argv)
 
 /* ---- texts with a form of their own ---- */
 
-enum status options_parse_address(const char *text, char *host, size_t host_bytes_max,
-                                  uint16_t *port)
-{
-    const char *from = text;
-    const char *to = NULL;   /* end of the host */
-    const char *rest = NULL; /* "" or ":PORT" */
-    if (text[0] == '[') {
-        from = text + 1;
-        to = strchr(from, ']');
-        rest = to == NULL ? NULL : to + 1;
-    } else {
-        const char *colon = strchr(text, ':');
-        bool is_bare_ipv6 = colon != NULL && strchr(colon + 1, ':') != NULL;
-        to = colon == NULL || is_bare_ipv6 ? text + strlen(text) : colon;
-        rest = to;
-    }
-    if (to == NULL || to == from || (size_t)(to - from) >= host_bytes_max)
-        return STATUS_INVALID;
-    for (const char *at = from; at < to; at++)
-        if (*at <= ' ' || *at > '~' || strchr("/[]", *at) != NULL)
-            return STATUS_INVALID;
-
-    uint64_t number = *port;
-    if (rest[0] != '\0' && (rest[0] != ':' || !parse_number(rest + 1, &number)))
-        return STATUS_INVALID;
-    if (rest[0] != '\0' && (number < 1 || number > UINT16_MAX))
-        return STATUS_INVALID;
-    memcpy(host, from, (size_t)(to - from));
-    host[to - from] = '\0';
-    *port = (uint16_t)number;
-    return STATUS_OK;
-}
-
 /* Reads the digits of one id at *text, which is left behind them. */
 static bool parse_id(const char **text, uint32_t *id)
 {

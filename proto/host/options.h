@@ -57,11 +57,6 @@ int options_read(const struct program *program, int argc, char **argv);
 _Noreturn void options_fail(const struct program *program, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Splits HOST[:PORT], [IPV6]:PORT, `*`. out: host without brackets (host_bytes_max with its NUL),
- * port (unchanged when there is none). errors: INVALID. */
-enum status options_parse_address(const char *text, char *host, size_t host_bytes_max,
-                                  uint16_t *port);
-
 /* Parses "0-9999", or "7" for "7-7". errors: INVALID. */
 enum status options_parse_range(const char *text, uint32_t *first, uint32_t *last);
 

@@ -6,15 +6,11 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
-#include <resolv.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "proto/wire/check.h"
 
@@ -23,7 +19,6 @@ enum {
         10, /* ZMQ_ZERO_COPY_RECV: behind the drafts in zmq.h, always honoured */
     ENDPOINT_BYTES_MAX = NI_MAXHOST + 32,
     DESCRIPTORS_BESIDES = 16, /* standard streams, the context's own, log, lock, signalfd */
-    PORTS = 4,                /* PORT to PORT + 3 */
     REQUESTS_MAX = UNANSWERED_REDIAL + 1,
 };
 
@@ -173,7 +168,7 @@ void socket_context_destroy(void **context)
     *context = NULL;
 }
 
-/* ---- addresses ---- */
+/* ---- opening and closing ---- */
 
 static void explain(char *problem, size_t problem_bytes, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -185,66 +180,6 @@ static void explain(char *problem, size_t problem_bytes, const char *format, ...
     vsnprintf(problem, problem_bytes, format, arguments);
     va_end(arguments);
 }
-
-/* A name service that does not answer holds the caller for 2 s (10 s by default, measured): a
- * program ends within 5 s of SIGTERM. The settings are the calling thread's own. */
-static int look_up(const char *host, struct addrinfo **found)
-{
-    if (res_init() == 0) {
-        _res.retrans = 1;
-        _res.retry = 2;
-    }
-    struct addrinfo wanted = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    return getaddrinfo(host, NULL, &wanted, found);
-}
-
-/* Writes the address in digits. A name that has both kinds is taken as IPv4: "localhost" has, and
- * the broker binds 127.0.0.1 unless told otherwise. returns 0 or getaddrinfo's error. */
-static int resolve(const char *host, char digits[NI_MAXHOST])
-{
-    struct addrinfo *found = NULL;
-    int rc = look_up(host, &found);
-    if (rc != 0)
-        return rc;
-    if (found == NULL)
-        return EAI_NONAME;
-    const struct addrinfo *chosen = found;
-    for (const struct addrinfo *at = found; at != NULL && chosen->ai_family != AF_INET;
-         at = at->ai_next)
-        if (at->ai_family == AF_INET)
-            chosen = at;
-    rc = getnameinfo(chosen->ai_addr, chosen->ai_addrlen, digits, NI_MAXHOST, NULL, 0,
-                     NI_NUMERICHOST);
-    freeaddrinfo(found);
-    return rc;
-}
-
-/* The kernel knows best: an address is this machine's when a socket may be bound to it. */
-static bool is_bindable(const struct addrinfo *address)
-{
-    int descriptor = socket(address->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (descriptor < 0)
-        return false;
-    int rc = bind(descriptor, address->ai_addr, address->ai_addrlen);
-    close(descriptor);
-    return rc == 0;
-}
-
-bool socket_is_local_address(const char *host)
-{
-    if (strcmp(host, "*") == 0)
-        return true;
-    struct addrinfo *found = NULL;
-    if (look_up(host, &found) != 0)
-        return false;
-    bool is_local = false;
-    for (const struct addrinfo *at = found; at != NULL && !is_local; at = at->ai_next)
-        is_local = is_bindable(at);
-    freeaddrinfo(found);
-    return is_local;
-}
-
-/* ---- opening and closing ---- */
 
 static int set_option(void *zocket, const struct setting *setting)
 {
@@ -274,11 +209,13 @@ static enum status attach(void *zocket, const struct kind *kind, const struct ad
 {
     bool is_everywhere = strcmp(address->host, "*") == 0;
     char digits[NI_MAXHOST] = "*";
-    int rc = is_everywhere ? 0 : resolve(address->host, digits);
-    if (rc != 0 || (is_everywhere && !kind->binds)) {
-        explain(problem, problem_bytes, "cannot find the host '%s': %s", address->host,
-                rc != 0 ? gai_strerror(rc)
-                        : "it stands for every interface of the broker's own machine");
+    const char *reason = NULL;
+    if (!is_everywhere)
+        reason = address_resolve(address->host, digits, sizeof digits);
+    else if (!kind->binds)
+        reason = "it stands for every interface of the broker's own machine";
+    if (reason != NULL) {
+        explain(problem, problem_bytes, "cannot find the host '%s': %s", address->host, reason);
         return STATUS_UNREACHABLE;
     }
 
@@ -303,7 +240,7 @@ enum status socket_open(void *context, enum socket_purpose purpose, const struct
                         void **zocket, char *problem, size_t problem_bytes)
 {
     const struct kind *kind = &kinds[purpose];
-    if (address->port < 1 || address->port > UINT16_MAX - (PORTS - 1)) {
+    if (address->port < 1 || address->port > PORT_MAX) {
         explain(problem, problem_bytes,
                 "cannot use port %d: it and the three behind it must be from 1 to %d",
                 address->port, UINT16_MAX);

@@ -1,6 +1,6 @@
 /* The only place where a ZeroMQ socket is opened: every option that matters is set explicitly,
  * before bind or connect, and its return code checked. One thread owns one socket. Below it is
- * libzmq's own API (zmq_poll, zmq_msg_t); FACTS about it stand as comments at each option in
+ * libzmq's own API (zmq_poll, zmq_msg_t); what was measured of it stands at each option in
  * socket.c. */
 #ifndef SORTEO_PROTO_HOST_SOCKET_H
 #define SORTEO_PROTO_HOST_SOCKET_H
@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <zmq.h>
 
+#include "proto/host/address.h"
 #include "proto/wire/limits.h"
 #include "proto/wire/slice.h"
 #include "proto/wire/status.h"
@@ -25,23 +26,11 @@ enum socket_purpose {
     SOCKET_AGENCY_WINNERS,    /* SUB, connects PORT + 2 */
 };
 
-/* The broker's address. */
-struct address {
-    char host[TEXT_BYTES_MAX]; /* a name or an address; `*` for the broker: every interface */
-    uint16_t port;             /* of rendezvous; 5555 by default, at most 65532 */
-};
-
-enum { PORT_DEFAULT = 5555 };
-
 /* A context with sockets_max sockets, one I/O thread and no zero-copy receive of small messages.
  * errors: NO_MEMORY, CONFIG (not enough descriptors). */
 enum status socket_context_create(int sockets_max, void **context);
 /* Ends it; every socket of it has been closed. NULL is fine. */
 void socket_context_destroy(void **context);
-
-/* Says whether the broker can bind `host`: `*`, or a name or an address that is this machine's. May
- * wait for the name service. */
-bool socket_is_local_address(const char *host);
 
 /* Opens, sets options, binds or connects. On errors `problem` says what happened in one sentence
  * for the user ("cannot bind 127.0.0.1:5555: Address already in use"), problem_bytes with its NUL.

@@ -143,17 +143,6 @@ Test(socket_open, star_binds_every_interface)
     end();
 }
 
-Test(socket_open, knows_which_addresses_are_this_machine_s)
-{
-    static const char *const own[] = {"*", "127.0.0.1", "127.9.8.7", "localhost", "0.0.0.0"};
-    static const char *const foreign[] = {"192.0.2.1", "no-such-host.invalid", "2001:db8::1"};
-    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-        cr_assert(socket_is_local_address(own[i]), "%s", own[i]);
-    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++)
-        cr_assert_not(socket_is_local_address(foreign[i]), "%s", foreign[i]);
-    end();
-}
-
 Test(socket_open, idle_stranger_loses_its_connection)
 {
     void *bets = open_socket(SOCKET_BROKER_BETS);
