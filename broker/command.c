@@ -55,32 +55,11 @@ static const char details[] =
     "broker "
     "has taken over, the draw opened with other options, or the journal is not the stores'.";
 
-/* Reads a whole number in digits. returns false: it is none, or too large. */
-static bool parse_u32(const char *text, size_t length, uint32_t *value)
-{
-    uint64_t read = 0;
-    if (length == 0 || length > 10)
-        return false;
-    for (size_t index = 0; index < length; index++) {
-        if (text[index] < '0' || text[index] > '9')
-            return false;
-        read = read * 10 + (uint64_t)(text[index] - '0');
-    }
-    if (read > UINT32_MAX)
-        return false;
-    *value = (uint32_t)read;
-    return true;
-}
-
 static void read_number(const struct program *program, const struct values *values,
                         struct manifest_terms *terms)
 {
-    const char *dash = strchr(values->number_range, '-');
-    if (dash == NULL ||
-        !parse_u32(values->number_range, (size_t)(dash - values->number_range),
-                   &terms->range_first) ||
-        !parse_u32(dash + 1, strlen(dash + 1), &terms->range_last) ||
-        terms->range_first > terms->range_last)
+    if (options_parse_range(values->number_range, &terms->range_first, &terms->range_last) !=
+        STATUS_OK)
         options_fail(program,
                      "--number-range '%s' is not of the form A-B, with A at most B and both at "
                      "most 4294967295",
@@ -88,9 +67,11 @@ static void read_number(const struct program *program, const struct values *valu
     if (strcmp(values->winning_number, "random") == 0)
         return;
     terms->is_given = true;
-    if (!parse_u32(values->winning_number, strlen(values->winning_number), &terms->given))
+    uint64_t given = 0;
+    if (options_parse_number(values->winning_number, &given) != STATUS_OK || given > UINT32_MAX)
         options_fail(program, "--winning-number '%s' is neither a number nor 'random'",
                      values->winning_number);
+    terms->given = (uint32_t)given;
     if (terms->given < terms->range_first || terms->given > terms->range_last)
         options_fail(program, "--winning-number %s is outside --number-range %s",
                      values->winning_number, values->number_range);

@@ -93,22 +93,22 @@ static const char *look_up(const struct reading *reading, size_t index, enum pla
 
 /* ---- what a value means ---- */
 
-static bool parse_number(const char *text, uint64_t *number)
+enum status options_parse_number(const char *text, uint64_t *number)
 {
     size_t digits = strlen(text);
     if (digits == 0 || digits > DECIMAL_DIGITS_MAX)
-        return false;
+        return STATUS_INVALID;
     uint64_t value = 0;
     for (const char *at = text; *at != '\0'; at++) {
         if (*at < '0' || *at > '9')
-            return false;
+            return STATUS_INVALID;
         uint64_t digit = (uint64_t)(*at - '0');
         if (value > (UINT64_MAX - digit) / 10)
-            return false;
+            return STATUS_INVALID;
         value = value * 10 + digit;
     }
     *number = value;
-    return true;
+    return STATUS_OK;
 }
 
 static bool parse_flag(const char *text, bool *flag)
@@ -155,7 +155,8 @@ static void take(const struct program *program, const struct option *option, con
             options_fail(program, "%s is '%s', but it takes 1 or 0 (yes or no)", blamed, text);
         break;
     case OPTION_NUMBER:
-        if (!parse_number(text, &number) || number < option->min || number > option->max)
+        if (options_parse_number(text, &number) != STATUS_OK || number < option->min ||
+            number > option->max)
             options_fail(program, "%s is '%s', but it takes a whole number from %ju to %ju", blamed,
                          text, (uintmax_t)option->min, (uintmax_t)option->max);
         *(uint64_t *)option->value = number;
@@ -326,7 +327,7 @@ enum status options_parse_range(const char *text, uint32_t *first, uint32_t *las
 {
     uint32_t from;
     uint32_t to;
-    if (!parse_range(&text, &from, &to) || *text != '\0')
+    if (strchr(text, '-') == NULL || !parse_range(&text, &from, &to) || *text != '\0')
         return STATUS_INVALID;
     *first = from;
     *last = to;

@@ -57,7 +57,10 @@ int options_read(const struct program *program, int argc, char **argv);
 _Noreturn void options_fail(const struct program *program, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Parses "0-9999", or "7" for "7-7". errors: INVALID. */
+/* Parses a whole number in digits. errors: INVALID: it is none, or more than 2^64 - 1. */
+enum status options_parse_number(const char *text, uint64_t *number);
+
+/* Parses "0-9999". errors: INVALID: form, or turned round. */
 enum status options_parse_range(const char *text, uint32_t *first, uint32_t *last);
 
 /* Parses "1,2,5-9" into ids in rising order. out: on errors ids_count is untouched, ids is not.

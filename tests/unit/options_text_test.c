@@ -5,16 +5,29 @@
 
 TestSuite(options_text, .timeout = 10);
 
+Test(options_text, number_is_digits_alone)
+{
+    static const char *const wrong[] = {"",    "-1",     "+1",
+                                        " 1",  "1 ",     "0x1",
+                                        "1-2", "random", "18446744073709551616"};
+    uint64_t number = 7;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        cr_assert_eq(options_parse_number(wrong[i], &number), STATUS_INVALID, "%s", wrong[i]);
+    cr_assert_eq(number, 7);
+    cr_assert_eq(options_parse_number("18446744073709551615", &number), STATUS_OK);
+    cr_assert_eq(number, UINT64_MAX);
+}
+
 Test(options_text, range_has_a_first_and_a_last_value)
 {
     uint32_t first = 1;
     uint32_t last = 1;
     cr_assert_eq(options_parse_range("0-4294967295", &first, &last), STATUS_OK);
     cr_assert(first == 0 && last == UINT32_MAX);
-    cr_assert_eq(options_parse_range("7", &first, &last), STATUS_OK);
+    cr_assert_eq(options_parse_range("7-7", &first, &last), STATUS_OK);
     cr_assert(first == 7 && last == 7);
-    static const char *const wrong[] = {"",    "-",    "1-",         "-1", "2-1", "1-2-3",
-                                        "1,2", " 1-2", "4294967296", "a",  "1- 2"};
+    static const char *const wrong[] = {"",      "7",   "-",    "1-",         "-1", "2-1",
+                                        "1-2-3", "1,2", " 1-2", "4294967296", "a",  "1- 2"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         cr_assert_eq(options_parse_range(wrong[i], &first, &last), STATUS_INVALID, "%s", wrong[i]);
     cr_assert(first == 7 && last == 7);
