@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 
-#include "agency/fingerprint.h"
 #include "agency/inner.h"
 #include "proto/wire/check.h"
+#include "proto/wire/fingerprint.h"
 
 enum status agency_create(const struct agency_terms *terms, struct agency **agency)
 {
@@ -315,7 +315,5 @@ uint64_t agency_fingerprint(const struct agency *agency)
         agency->poll_from,
         agency->digests_from,
     };
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-        hash = fingerprint_number(hash, numbers[i]);
-    return hash;
+    return fingerprint_numbers(hash, numbers, sizeof(numbers) / sizeof(numbers[0]));
 }

@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
-#include "agency/fingerprint.h"
 #include "proto/wire/check.h"
+#include "proto/wire/fingerprint.h"
 
 enum { ROUNDS_FIRST = 256 };
 
@@ -231,24 +231,14 @@ bool window_is_clean(const struct window *window)
     return window->unsent.members == 0 && window->flying.members == 0;
 }
 
-static uint64_t hash_set(uint64_t hash, const struct seqset *set, const uint32_t *rounds)
-{
-    hash = fingerprint_number(hash, set->members);
-    for (uint32_t seq = seqset_next(set, 0); seq != SEQ_NONE; seq = seqset_next(set, seq + 1)) {
-        hash = fingerprint_number(hash, seq);
-        if (rounds != NULL)
-            hash = fingerprint_number(hash, rounds[seq]);
-    }
-    return hash;
-}
-
 uint64_t window_fingerprint(const struct window *window, uint64_t hash)
 {
-    hash = hash_set(hash, &window->unsent, NULL);
-    hash = hash_set(hash, &window->flying, window->rounds);
-    hash = hash_set(hash, &window->durable, NULL);
-    hash = fingerprint_number(hash, window->newest);
-    hash = fingerprint_number(hash, window->is_marked);
-    hash = fingerprint_number(hash, window->bytes);
-    return hash;
+    const uint64_t numbers[] = {window->newest, window->is_marked, window->bytes};
+    hash = fingerprint_set(hash, &window->unsent);
+    hash = fingerprint_set(hash, &window->flying);
+    for (uint32_t seq = seqset_next(&window->flying, 0); seq != SEQ_NONE;
+         seq = seqset_next(&window->flying, seq + 1))
+        hash = fingerprint_number(hash, window->rounds[seq]);
+    hash = fingerprint_set(hash, &window->durable);
+    return fingerprint_numbers(hash, numbers, sizeof numbers / sizeof *numbers);
 }

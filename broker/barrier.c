@@ -5,7 +5,8 @@
 
 #include <stdlib.h>
 
-#include "broker/fingerprint.h"
+#include "proto/wire/check.h"
+#include "proto/wire/fingerprint.h"
 
 /* An agency that is on the roster or takes part. */
 struct seat {
@@ -251,33 +252,21 @@ size_t barrier_missing(const struct barrier *barrier, uint32_t *ids, size_t ids_
     return list(barrier, false, ids, ids_max);
 }
 
-void barrier_fingerprint(const struct barrier *barrier, struct tree *tree, struct hasher *hasher)
+uint64_t barrier_fingerprint(const struct barrier *barrier, uint64_t hash)
 {
-    uint8_t buffer[FINGERPRINT_LEAF_BYTES];
-    struct packer packer;
-
-    pack_begin(&packer, buffer, sizeof buffer);
-    pack_bool(&packer, barrier->has_roster);
-    pack_unsigned(&packer, barrier->agencies_required);
-    pack_unsigned(&packer, barrier->quorum);
-    fingerprint_pack_time(&packer, barrier->timeout_ms);
-    pack_unsigned(&packer, (uint64_t)barrier->on_timeout);
-    pack_bool(&packer, barrier->has_started);
-    fingerprint_pack_time(&packer, barrier->started_at);
-    pack_unsigned(&packer, (uint64_t)barrier->decision);
-    pack_unsigned(&packer, barrier->seats_count);
-    pack_unsigned(&packer, barrier->members_count);
-    fingerprint_add(tree, hasher, &packer);
+    const uint64_t numbers[] = {
+        barrier->has_roster,           barrier->agencies_required, barrier->quorum,
+        (uint64_t)barrier->timeout_ms, barrier->on_timeout,        barrier->has_started,
+        (uint64_t)barrier->started_at, barrier->decision,          barrier->seats_count,
+        barrier->members_count,
+    };
+    hash = fingerprint_numbers(hash, numbers, sizeof numbers / sizeof *numbers);
     for (uint32_t i = 0; i < barrier->seats_count; i++) {
-        pack_begin(&packer, buffer, sizeof buffer);
-        pack_unsigned(&packer, barrier->seats[i].id);
-        pack_bool(&packer, barrier->seats[i].takes_part);
-        pack_bool(&packer, barrier->seats[i].has_finished);
-        fingerprint_add(tree, hasher, &packer);
+        const struct seat *seat = &barrier->seats[i];
+        const uint64_t of_seat[] = {seat->id, seat->takes_part, seat->has_finished};
+        hash = fingerprint_numbers(hash, of_seat, sizeof of_seat / sizeof *of_seat);
     }
-    for (uint32_t i = 0; i < barrier->members_count; i++) {
-        pack_begin(&packer, buffer, sizeof buffer);
-        pack_unsigned(&packer, barrier->members[i]);
-        fingerprint_add(tree, hasher, &packer);
-    }
+    for (uint32_t i = 0; i < barrier->members_count; i++)
+        hash = fingerprint_number(hash, barrier->members[i]);
+    return hash;
 }

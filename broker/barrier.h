@@ -62,6 +62,6 @@ uint32_t barrier_expected_count(const struct barrier *barrier);
 size_t barrier_finished(const struct barrier *barrier, uint32_t *ids, size_t ids_max);
 size_t barrier_missing(const struct barrier *barrier, uint32_t *ids, size_t ids_max);
 
-void barrier_fingerprint(const struct barrier *barrier, struct tree *tree, struct hasher *hasher);
+uint64_t barrier_fingerprint(const struct barrier *barrier, uint64_t hash);
 
 #endif

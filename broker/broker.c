@@ -8,6 +8,7 @@
 
 #include "broker/state.h"
 #include "proto/wire/check.h"
+#include "proto/wire/fingerprint.h"
 
 enum status broker_create(const struct broker_options *options, struct outbox *outbox,
                           struct records *records, const struct archive *archive,
@@ -466,27 +467,18 @@ enum status broker_start(struct broker *broker, const struct epoch *epoch, int64
     return status;
 }
 
-void broker_fingerprint(const struct broker *broker, struct digest *fingerprint)
+uint64_t broker_fingerprint(const struct broker *broker)
 {
-    uint64_t fields[] = {broker->draw, broker->state, broker->is_decided,
-                         broker->verdict == STATUS_OK, broker->epoch.number};
-    struct slice piece = {(const uint8_t *)fields, sizeof fields};
-    struct digest leaf;
-    struct tree tree;
-
-    tree_begin(&tree);
-    hasher_sum(broker->hasher, &piece, 1, &leaf);
-    tree_add(&tree, broker->hasher, &leaf);
-    stores_fingerprint(broker->stores, &tree, broker->hasher);
-    dispatch_fingerprint(broker->dispatch, &tree, broker->hasher);
-    if (broker->draw == 0) {
-        tree_head(&tree, broker->hasher, fingerprint);
-        return;
-    }
-    roll_fingerprint(broker->roll, &tree, broker->hasher);
-    barrier_fingerprint(broker->barrier, &tree, broker->hasher);
-    ledger_fingerprint(broker->ledger, &tree, broker->hasher);
-    if (broker->results != NULL)
-        results_fingerprint(broker->results, &tree, broker->hasher);
-    tree_head(&tree, broker->hasher, fingerprint);
+    const uint64_t numbers[] = {broker->draw, broker->state, broker->is_decided,
+                                broker->verdict == STATUS_OK, broker->epoch.number};
+    uint64_t hash =
+        fingerprint_numbers(FINGERPRINT_BASIS, numbers, sizeof numbers / sizeof *numbers);
+    hash = stores_fingerprint(broker->stores, hash);
+    hash = dispatch_fingerprint(broker->dispatch, hash);
+    if (broker->draw == 0)
+        return hash;
+    hash = roll_fingerprint(broker->roll, hash);
+    hash = barrier_fingerprint(broker->barrier, hash);
+    hash = ledger_fingerprint(broker->ledger, hash);
+    return broker->results == NULL ? hash : results_fingerprint(broker->results, hash);
 }

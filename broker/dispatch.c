@@ -5,8 +5,9 @@
 
 #include <stdlib.h>
 
-#include "broker/fingerprint.h"
 #include "broker/flights.h"
+#include "proto/wire/check.h"
+#include "proto/wire/fingerprint.h"
 
 /* What one store may be sent. Zeroed: closed. */
 struct lane {
@@ -337,58 +338,35 @@ void dispatch_drop_all(struct dispatch *dispatch)
 
 /* -- fingerprint -- */
 
-static void print_lane(const struct lane *lane, uint32_t store, struct tree *tree,
-                       struct hasher *hasher)
+static uint64_t hash_lane(uint64_t hash, uint32_t store, const struct lane *lane)
 {
-    uint8_t buffer[FINGERPRINT_LEAF_BYTES];
-    struct packer packer;
+    const uint64_t numbers[] = {store, lane->admitted_bytes, lane->sent_bytes,
+                                flights_count(lane->flights)};
     const struct flight *flight = flights_oldest(lane->flights);
-
-    pack_begin(&packer, buffer, sizeof buffer);
-    pack_unsigned(&packer, store);
-    pack_unsigned(&packer, lane->admitted_bytes);
-    pack_unsigned(&packer, lane->sent_bytes);
-    fingerprint_add(tree, hasher, &packer);
+    hash = fingerprint_numbers(hash, numbers, sizeof numbers / sizeof *numbers);
     for (; flight != NULL; flight = flights_next(lane->flights, flight)) {
-        pack_begin(&packer, buffer, sizeof buffer);
-        pack_unsigned(&packer, flight->agency);
-        pack_unsigned(&packer, flight->attempt);
-        pack_unsigned(&packer, flight->seq);
-        fingerprint_pack_time(&packer, flight->began_at);
-        fingerprint_add(tree, hasher, &packer);
+        const uint64_t of_flight[] = {flight->agency, flight->attempt, flight->seq,
+                                      (uint64_t)flight->began_at};
+        hash = fingerprint_numbers(hash, of_flight, sizeof of_flight / sizeof *of_flight);
     }
+    return hash;
 }
 
-void dispatch_fingerprint(const struct dispatch *dispatch, struct tree *tree, struct hasher *hasher)
+uint64_t dispatch_fingerprint(const struct dispatch *dispatch, uint64_t hash)
 {
-    uint8_t buffer[FINGERPRINT_LEAF_BYTES];
-    struct packer packer;
-
-    pack_begin(&packer, buffer, sizeof buffer);
-    pack_unsigned(&packer, dispatch->queued);
-    pack_unsigned(&packer, dispatch->last_served);
-    fingerprint_add(tree, hasher, &packer);
+    hash = fingerprint_number(hash, dispatch->queued);
+    hash = fingerprint_number(hash, dispatch->last_served);
     for (uint32_t i = 0; i < dispatch->queued; i++) {
         const uint32_t place = (dispatch->first + i) % dispatch->places;
         const struct parcel *parcel = &dispatch->queue[place];
-
-        pack_begin(&packer, buffer, sizeof buffer);
-        pack_unsigned(&packer, parcel->agency);
-        pack_unsigned(&packer, parcel->attempt);
-        pack_unsigned(&packer, parcel->seq);
-        pack_unsigned(&packer, parcel->weight);
-        pack_bin(&packer, parcel->digest.bytes, DIGEST_BYTES);
-        fingerprint_add(tree, hasher, &packer);
+        const uint64_t of_parcel[] = {parcel->agency, parcel->attempt, parcel->seq, parcel->weight};
+        hash = fingerprint_numbers(hash, of_parcel, sizeof of_parcel / sizeof *of_parcel);
+        hash = fingerprint_bytes(hash, parcel->digest.bytes, DIGEST_BYTES);
     }
-    for (uint32_t agency = 0; agency < AGENCIES_MAX; agency++) {
-        if (dispatch->reach[agency] == 0)
-            continue;
-        pack_begin(&packer, buffer, sizeof buffer);
-        pack_unsigned(&packer, agency);
-        pack_unsigned(&packer, dispatch->reach[agency]);
-        fingerprint_add(tree, hasher, &packer);
-    }
+    for (uint32_t agency = 0; agency < AGENCIES_MAX; agency++)
+        hash = fingerprint_number(hash, dispatch->reach[agency]);
     for (uint32_t store = 0; store < dispatch->lanes_count; store++)
         if (dispatch->lanes[store].flights != NULL)
-            print_lane(&dispatch->lanes[store], store, tree, hasher);
+            hash = hash_lane(hash, store, &dispatch->lanes[store]);
+    return hash;
 }

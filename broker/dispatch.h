@@ -74,7 +74,6 @@ void dispatch_drop_all(struct dispatch *dispatch);
 /* Queued or in flight in the attempt in force. Borrowed until the next change. */
 const struct seqset *dispatch_held(const struct dispatch *dispatch, uint32_t agency);
 
-void dispatch_fingerprint(const struct dispatch *dispatch, struct tree *tree,
-                          struct hasher *hasher);
+uint64_t dispatch_fingerprint(const struct dispatch *dispatch, uint64_t hash);
 
 #endif

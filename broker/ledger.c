@@ -6,7 +6,8 @@
 
 #include <stdlib.h>
 
-#include "broker/fingerprint.h"
+#include "proto/wire/check.h"
+#include "proto/wire/fingerprint.h"
 
 enum {
     PLACES_MIN = 64,
@@ -420,65 +421,35 @@ enum ledger_verdict ledger_verify(const struct ledger *ledger, struct hasher *ha
 
 /* -- fingerprint -- */
 
-/* Members as words without empty ones at the end; an empty set leaves no leaf. */
-static void print_set(struct tree *tree, struct hasher *hasher, uint32_t place,
-                      const struct seqset *set)
+static uint64_t hash_account(uint64_t hash, const struct account *account)
 {
-    uint8_t buffer[FINGERPRINT_LEAF_BYTES];
-    struct packer packer;
-    uint32_t words_count = set->words_count;
-
-    if (set->members == 0)
-        return;
-    while (set->words[words_count - 1] == 0)
-        words_count--;
-    pack_begin(&packer, buffer, sizeof buffer);
-    pack_unsigned(&packer, place);
-    fingerprint_add_with(tree, hasher, &packer,
-                         (struct slice){(const uint8_t *)set->words,
-                                        words_count * sizeof(uint64_t)});
-}
-
-static void print_account(struct tree *tree, struct hasher *hasher, uint32_t agency,
-                          const struct account *account)
-{
-    uint8_t buffer[FINGERPRINT_LEAF_BYTES];
-    struct packer packer;
-
-    pack_begin(&packer, buffer, sizeof buffer);
-    pack_unsigned(&packer, agency);
-    pack_unsigned(&packer, account->heard);
-    pack_bool(&packer, account->is_declared);
-    pack_unsigned(&packer, account->declared_batches);
-    fingerprint_add(tree, hasher, &packer);
+    const uint64_t numbers[] = {account->heard, account->is_declared, account->declared_batches};
+    hash = fingerprint_numbers(hash, numbers, sizeof numbers / sizeof *numbers);
     for (uint32_t seq = 0; seq < account->heard; seq++) {
+        hash = fingerprint_number(hash, is_bound(account, seq));
         if (!is_bound(account, seq))
             continue;
-        pack_begin(&packer, buffer, sizeof buffer);
-        pack_unsigned(&packer, seq);
-        pack_unsigned(&packer, account->bets[seq]);
-        pack_bin(&packer, account->digests[seq].bytes, DIGEST_BYTES);
-        fingerprint_add(tree, hasher, &packer);
+        hash = fingerprint_number(hash, account->bets[seq]);
+        hash = fingerprint_bytes(hash, account->digests[seq].bytes, DIGEST_BYTES);
     }
     for (uint32_t store = 0; store < STORES_MAX; store++) {
-        print_set(tree, hasher, 2 * store, &account->holds[store]);
-        print_set(tree, hasher, 2 * store + 1, &account->halves[store]);
+        hash = fingerprint_set(hash, &account->holds[store]);
+        hash = fingerprint_set(hash, &account->halves[store]);
     }
+    return hash;
 }
 
-void ledger_fingerprint(const struct ledger *ledger, struct tree *tree, struct hasher *hasher)
+uint64_t ledger_fingerprint(const struct ledger *ledger, uint64_t hash)
 {
-    uint8_t buffer[FINGERPRINT_LEAF_BYTES];
-    struct packer packer;
-
-    pack_begin(&packer, buffer, sizeof buffer);
     for (uint32_t store = 0; store < STORES_MAX; store++)
-        pack_bool(&packer, ledger->inventory_is_open[store]);
-    fingerprint_add(tree, hasher, &packer);
+        hash = fingerprint_number(hash, ledger->inventory_is_open[store]);
     for (uint32_t agency = 0; agency < ledger->accounts_count; agency++) {
         const struct account *account = &ledger->accounts[agency];
 
-        if (account->heard > 0 || account->is_declared)
-            print_account(tree, hasher, agency, account);
+        if (account->heard == 0 && !account->is_declared)
+            continue;
+        hash = fingerprint_number(hash, agency);
+        hash = hash_account(hash, account);
     }
+    return hash;
 }

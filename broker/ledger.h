@@ -78,7 +78,6 @@ enum ledger_verdict {
 enum ledger_verdict ledger_verify(const struct ledger *ledger, struct hasher *hasher,
                                   uint32_t agency, const struct declaration *declaration);
 
-/* Feeds everything that decides into a fingerprint (see broker_fingerprint), in a fixed order. */
-void ledger_fingerprint(const struct ledger *ledger, struct tree *tree, struct hasher *hasher);
+uint64_t ledger_fingerprint(const struct ledger *ledger, uint64_t hash);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "proto/wire/check.h"
+#include "proto/wire/fingerprint.h"
 
 struct question {
     uint32_t number;      /* 0: none is live */
@@ -355,35 +356,19 @@ uint64_t results_winners(const struct results *results)
     return results->winners;
 }
 
-static void fingerprint_set(const struct seqset *set, struct tree *tree, struct hasher *hasher)
-{
-    uint8_t packed[RANGES_BYTES_MAX];
-    struct slice ranges;
-    struct digest leaf;
-    uint32_t upto = 0;
-
-    do {
-        seqset_pack(set, upto, packed, sizeof packed, &ranges, &upto);
-        hasher_sum(hasher, &ranges, 1, &leaf);
-        tree_add(tree, hasher, &leaf);
-    } while (upto != UINT32_MAX);
-}
-
-void results_fingerprint(const struct results *results, struct tree *tree, struct hasher *hasher)
+uint64_t results_fingerprint(const struct results *results, uint64_t hash)
 {
     for (uint32_t store = 0; store < STORES_MAX; store++) {
         const struct question *question = &results->live[store];
         if (question->number == 0)
             continue;
-        uint64_t fields[] = {store, question->winners_found, question->last_agency,
-                             question->last_seq, question->last_row};
-        struct slice piece = {(const uint8_t *)fields, sizeof fields};
-        struct digest leaf;
-        hasher_sum(hasher, &piece, 1, &leaf);
-        tree_add(tree, hasher, &leaf);
+        const uint64_t numbers[] = {store, question->winners_found, question->last_agency,
+                                    question->last_seq, question->last_row};
+        hash = fingerprint_numbers(hash, numbers, sizeof numbers / sizeof *numbers);
         for (size_t i = 0; i < results->agencies_count; i++)
-            fingerprint_set(&question->asked[i], tree, hasher);
+            hash = fingerprint_set(hash, &question->asked[i]);
     }
     for (size_t i = 0; i < results->agencies_count; i++)
-        fingerprint_set(&results->covered[i], tree, hasher);
+        hash = fingerprint_set(hash, &results->covered[i]);
+    return hash;
 }

@@ -52,6 +52,6 @@ bool results_are_complete(const struct results *results);
 uint32_t results_uncovered(const struct results *results);
 uint64_t results_winners(const struct results *results);
 
-void results_fingerprint(const struct results *results, struct tree *tree, struct hasher *hasher);
+uint64_t results_fingerprint(const struct results *results, uint64_t hash);
 
 #endif

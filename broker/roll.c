@@ -5,7 +5,8 @@
 
 #include <stdlib.h>
 
-#include "broker/fingerprint.h"
+#include "proto/wire/check.h"
+#include "proto/wire/fingerprint.h"
 
 struct roll {
     uint32_t members_count;
@@ -115,48 +116,45 @@ uint64_t roll_window(const struct roll *roll, const struct member *member, uint6
     return budget_bytes / senders > batch_bytes ? budget_bytes / senders : batch_bytes;
 }
 
-static void pack_member(struct packer *packer, const struct member *member)
+static uint64_t hash_declaration(uint64_t hash, const struct declaration *declaration)
 {
-    const struct declaration *declaration = &member->declaration;
-    const struct message_refused *verdict = &member->verdict;
-
-    pack_unsigned(packer, member->id);
-    pack_unsigned(packer, member->attempt);
-    pack_unsigned(packer, member->plan.bets_max);
-    pack_unsigned(packer, member->plan.bytes_max);
-    pack_bool(packer, member->plan.skips_bad_rows);
-    pack_unsigned(packer, member->incarnation);
-    pack_unsigned(packer, member->round_seen);
-    fingerprint_pack_time(packer, member->heard_at);
-    pack_bool(packer, member->said_bye);
-    pack_bool(packer, member->has_declaration);
-    if (member->has_declaration) {
-        pack_unsigned(packer, declaration->batches);
-        pack_unsigned(packer, declaration->bets);
-        pack_unsigned(packer, declaration->rejected);
-        pack_bin(packer, declaration->root.bytes, DIGEST_BYTES);
-    }
-    pack_bool(packer, member->has_verdict);
-    if (member->has_verdict) {
-        pack_unsigned(packer, (uint64_t)verdict->reason);
-        pack_unsigned(packer, verdict->seq);
-        pack_unsigned(packer, verdict->row);
-        pack_unsigned(packer, (uint64_t)verdict->fault);
-        pack_unsigned(packer, verdict->number);
-    }
+    const uint64_t numbers[] = {declaration->batches, declaration->bets, declaration->rejected};
+    hash = fingerprint_numbers(hash, numbers, sizeof numbers / sizeof *numbers);
+    return fingerprint_bytes(hash, declaration->root.bytes, DIGEST_BYTES);
 }
 
-void roll_fingerprint(const struct roll *roll, struct tree *tree, struct hasher *hasher)
+static uint64_t hash_verdict(uint64_t hash, const struct message_refused *verdict)
 {
-    uint8_t buffer[FINGERPRINT_LEAF_BYTES];
-    struct packer packer;
+    const uint64_t numbers[] = {verdict->reason, verdict->seq, verdict->row, verdict->fault,
+                                verdict->number};
+    return fingerprint_numbers(hash, numbers, sizeof numbers / sizeof *numbers);
+}
 
-    pack_begin(&packer, buffer, sizeof buffer);
-    pack_unsigned(&packer, roll->members_count);
-    fingerprint_add(tree, hasher, &packer);
-    for (uint32_t i = 0; i < roll->members_count; i++) {
-        pack_begin(&packer, buffer, sizeof buffer);
-        pack_member(&packer, &roll->members[i]);
-        fingerprint_add(tree, hasher, &packer);
-    }
+static uint64_t hash_member(uint64_t hash, const struct member *member)
+{
+    const uint64_t numbers[] = {
+        member->id,
+        member->attempt,
+        member->plan.bets_max,
+        member->plan.bytes_max,
+        member->plan.skips_bad_rows,
+        member->incarnation,
+        member->round_seen,
+        (uint64_t)member->heard_at,
+        member->said_bye,
+        member->has_declaration,
+        member->has_verdict,
+    };
+    hash = fingerprint_numbers(hash, numbers, sizeof numbers / sizeof *numbers);
+    if (member->has_declaration)
+        hash = hash_declaration(hash, &member->declaration);
+    return member->has_verdict ? hash_verdict(hash, &member->verdict) : hash;
+}
+
+uint64_t roll_fingerprint(const struct roll *roll, uint64_t hash)
+{
+    hash = fingerprint_number(hash, roll->members_count);
+    for (uint32_t i = 0; i < roll->members_count; i++)
+        hash = hash_member(hash, &roll->members[i]);
+    return hash;
 }

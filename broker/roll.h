@@ -42,6 +42,6 @@ const uint32_t *roll_by_id(const struct roll *roll);
 uint64_t roll_window(const struct roll *roll, const struct member *member, uint64_t budget_bytes,
                      int64_t now_ms, int64_t lease_ms);
 
-void roll_fingerprint(const struct roll *roll, struct tree *tree, struct hasher *hasher);
+uint64_t roll_fingerprint(const struct roll *roll, uint64_t hash);
 
 #endif

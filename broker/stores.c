@@ -4,7 +4,8 @@
 
 #include <stdlib.h>
 
-#include "broker/fingerprint.h"
+#include "proto/wire/check.h"
+#include "proto/wire/fingerprint.h"
 
 struct stores {
     int64_t lease_ms;
@@ -258,37 +259,30 @@ void stores_shift(struct stores *stores, int64_t by_ms, int64_t now_ms)
     }
 }
 
-static void pack_store(struct packer *packer, const struct store *store)
+static uint64_t hash_store(uint64_t hash, const struct store *store)
 {
-    pack_bin(packer, store->id.bytes, ID_BYTES);
-    pack_unsigned(packer, store->opening.number);
-    pack_bin(packer, store->opening.id.bytes, ID_BYTES);
-    pack_unsigned(packer, (uint64_t)store->state);
-    fingerprint_pack_time(packer, store->silent_at);
-    pack_unsigned(packer, store->free_bytes);
+    const uint64_t numbers[] = {store->opening.number, store->state, (uint64_t)store->silent_at,
+                                store->free_bytes};
+    hash = fingerprint_bytes(hash, store->id.bytes, ID_BYTES);
+    hash = fingerprint_bytes(hash, store->opening.id.bytes, ID_BYTES);
+    hash = fingerprint_numbers(hash, numbers, sizeof numbers / sizeof *numbers);
     if (!has_peer(store))
-        return;
-    pack_unsigned(packer, (uint64_t)store->before);
-    pack_unsigned(packer, store->peer);
-    fingerprint_pack_time(packer, store->heard_at);
-    fingerprint_pack_time(packer, store->pinged_at);
-    pack_unsigned(packer, store->chunks);
-    pack_bool(packer, store->has_sealed);
+        return hash;
+    const uint64_t of_peer[] = {store->before,
+                                store->peer,
+                                (uint64_t)store->heard_at,
+                                (uint64_t)store->pinged_at,
+                                store->chunks,
+                                store->has_sealed};
+    return fingerprint_numbers(hash, of_peer, sizeof of_peer / sizeof *of_peer);
 }
 
-void stores_fingerprint(const struct stores *stores, struct tree *tree, struct hasher *hasher)
+uint64_t stores_fingerprint(const struct stores *stores, uint64_t hash)
 {
-    uint8_t buffer[FINGERPRINT_LEAF_BYTES];
-    struct packer packer;
-
-    pack_begin(&packer, buffer, sizeof buffer);
-    fingerprint_pack_time(&packer, stores->lease_ms);
-    fingerprint_pack_time(&packer, stores->grace_ms);
-    pack_unsigned(&packer, stores->count);
-    fingerprint_add(tree, hasher, &packer);
-    for (uint32_t i = 0; i < stores->count; i++) {
-        pack_begin(&packer, buffer, sizeof buffer);
-        pack_store(&packer, &stores->slots[i]);
-        fingerprint_add(tree, hasher, &packer);
-    }
+    const uint64_t numbers[] = {(uint64_t)stores->lease_ms, (uint64_t)stores->grace_ms,
+                                stores->count};
+    hash = fingerprint_numbers(hash, numbers, sizeof numbers / sizeof *numbers);
+    for (uint32_t i = 0; i < stores->count; i++)
+        hash = hash_store(hash, &stores->slots[i]);
+    return hash;
 }

@@ -75,6 +75,6 @@ void stores_await_anew(struct stores *stores, int64_t now_ms);
  * be if it began now: what was heard since is not older than the sleep. */
 void stores_shift(struct stores *stores, int64_t by_ms, int64_t now_ms);
 
-void stores_fingerprint(const struct stores *stores, struct tree *tree, struct hasher *hasher);
+uint64_t stores_fingerprint(const struct stores *stores, uint64_t hash);
 
 #endif

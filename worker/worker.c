@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "proto/wire/check.h"
+#include "proto/wire/fingerprint.h"
 #include "worker/worker_parts.h"
 
 /* A next state in the table, so that a pair that is not listed is 0. */
@@ -324,54 +325,44 @@ void worker_drain(struct worker *worker, int64_t now_ms)
 
 /* ---- fingerprint ---- */
 
-/* FNV-1a over the bytes of a number. */
-static uint64_t mix(uint64_t hash, uint64_t number)
+static uint64_t hash_identity(uint64_t hash, const struct batch_identity *identity)
 {
-    for (int i = 0; i < 8; i++) {
-        hash ^= number >> (8 * i) & 0xff;
-        hash *= UINT64_C(1099511628211);
-    }
-    return hash;
-}
-
-static uint64_t mix_identity(uint64_t hash, const struct batch_identity *identity)
-{
-    hash = mix(hash, identity->draw);
-    hash = mix(hash, identity->agency);
-    hash = mix(hash, identity->attempt);
-    return mix(hash, identity->seq);
+    hash = fingerprint_number(hash, identity->draw);
+    hash = fingerprint_number(hash, identity->agency);
+    hash = fingerprint_number(hash, identity->attempt);
+    return fingerprint_number(hash, identity->seq);
 }
 
 uint64_t worker_fingerprint(const struct worker *worker)
 {
     const struct intake *intake = &worker->intake;
     const struct sealing *sealing = &worker->sealing;
-    uint64_t hash = UINT64_C(14695981039346656037);
-    hash = mix(hash, worker->state);
-    hash = mix(hash, worker->epoch.number);
-    hash = mix(hash, worker->epoch.id.bytes[0]);
-    hash = mix(hash, intake->mode);
-    hash = mix(hash, intake->spent_bytes);
-    hash = mix(hash, intake->settled_bytes);
-    hash = mix(hash, intake->admitted_bytes);
-    hash = mix(hash, intake->has_transaction);
+    uint64_t hash = FINGERPRINT_BASIS;
+    hash = fingerprint_number(hash, worker->state);
+    hash = fingerprint_number(hash, worker->epoch.number);
+    hash = fingerprint_bytes(hash, worker->epoch.id.bytes, ID_BYTES);
+    hash = fingerprint_number(hash, intake->mode);
+    hash = fingerprint_number(hash, intake->spent_bytes);
+    hash = fingerprint_number(hash, intake->settled_bytes);
+    hash = fingerprint_number(hash, intake->admitted_bytes);
+    hash = fingerprint_number(hash, intake->has_transaction);
     for (size_t i = 0; i < intake->acks.count; i++) {
-        hash = mix_identity(hash, &intake->acks.batches[i].identity);
-        hash = mix(hash, intake->acks.batches[i].digest.bytes[0]);
+        hash = hash_identity(hash, &intake->acks.batches[i].identity);
+        hash = fingerprint_bytes(hash, intake->acks.batches[i].digest.bytes, DIGEST_BYTES);
     }
-    hash = mix(hash, worker->inventory.chunks_sent);
-    hash = mix(hash, worker->inventory.chunks_answered);
-    hash = mix_identity(hash, &worker->inventory.next);
-    hash = mix(hash, sealing->assembly.draw);
-    hash = mix(hash, sealing->assembly.parts_come);
-    hash = mix(hash, sealing->read_back.is_running);
-    hash = mix_identity(hash, &sealing->read_back.next);
-    hash = mix(hash, sealing->verified_draw);
-    hash = mix(hash, sealing->answer_draw);
-    hash = mix(hash, sealing->answer_part);
-    hash = mix(hash, worker->count.questions_count);
-    hash = mix(hash, worker->count.answer.at);
-    hash = mix(hash, worker->count.answer.range.first);
-    hash = mix(hash, worker->count.answer.winners);
-    return mix(hash, worker->forget.draws_count);
+    hash = fingerprint_number(hash, worker->inventory.chunks_sent);
+    hash = fingerprint_number(hash, worker->inventory.chunks_answered);
+    hash = hash_identity(hash, &worker->inventory.next);
+    hash = fingerprint_number(hash, sealing->assembly.draw);
+    hash = fingerprint_number(hash, sealing->assembly.parts_come);
+    hash = fingerprint_number(hash, sealing->read_back.is_running);
+    hash = hash_identity(hash, &sealing->read_back.next);
+    hash = fingerprint_number(hash, sealing->verified_draw);
+    hash = fingerprint_number(hash, sealing->answer_draw);
+    hash = fingerprint_number(hash, sealing->answer_part);
+    hash = fingerprint_number(hash, worker->count.questions_count);
+    hash = fingerprint_number(hash, worker->count.answer.at);
+    hash = fingerprint_number(hash, worker->count.answer.range.first);
+    hash = fingerprint_number(hash, worker->count.answer.winners);
+    return fingerprint_number(hash, worker->forget.draws_count);
 }
