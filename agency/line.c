@@ -1,7 +1,6 @@
 #include "agency/line.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include "proto/wire/message.h"
 
 void line_hang_up(struct line *line)
 {
@@ -13,8 +12,8 @@ void line_hang_up(struct line *line)
 enum status line_dial(struct line *line, void *context, const struct address *broker, uint32_t draw,
                       uint32_t agency, char *problem, size_t problem_bytes)
 {
-    char topic[64]; /* ends in '/': "…/1" would also receive "…/10" */
-    snprintf(topic, sizeof(topic), "winners/%" PRIu32 "/%" PRIu32 "/", draw, agency);
+    char topic[TOPIC_BYTES_MAX];
+    (void)message_write_topic(draw, agency, topic);
     line_hang_up(line);
     enum status status = socket_open(context, SOCKET_AGENCY_RENDEZVOUS, broker, &line->rendezvous,
                                      problem, problem_bytes);

@@ -3,13 +3,11 @@
  * ever cut. */
 #include "broker/delivery.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "proto/wire/check.h"
 
-enum { CHUNKS_MAX = MANIFEST_BYTES_MAX / CHUNK_BYTES_MAX, TOPIC_BYTES_MAX = 64 };
+enum { CHUNKS_MAX = MANIFEST_BYTES_MAX / CHUNK_BYTES_MAX };
 
 struct payload {
     zmq_msg_t header;
@@ -167,16 +165,14 @@ static enum status send_answer(struct delivery *delivery, const struct outbound 
     return send_frames(delivery->rendezvous, outbound->header, outbound->has_body, outbound->body);
 }
 
-/* The topic ends in a slash: a subscription to ".../1" would also be given ".../10". */
 static enum status send_result(struct delivery *delivery, const struct outbound *outbound)
 {
     struct message message;
     CHECK(message_decode(outbound->header, &message) == STATUS_OK);
     CHECK(message.kind == MESSAGE_RESULT);
     char topic[TOPIC_BYTES_MAX];
-    int bytes = snprintf(topic, sizeof(topic), "winners/%" PRIu32 "/%" PRIu32 "/", message.draw,
-                         message.result.agency);
-    struct slice first = {(const uint8_t *)topic, (size_t)bytes};
+    size_t bytes = message_write_topic(message.draw, message.result.agency, topic);
+    struct slice first = {(const uint8_t *)topic, bytes};
     enum status status = socket_send(delivery->winners, first, true);
     if (status != STATUS_OK)
         return status;

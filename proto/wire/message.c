@@ -3,6 +3,9 @@
  * schema.c. */
 #include "proto/wire/message.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "proto/wire/check.h"
 #include "proto/wire/limits.h"
 #include "proto/wire/pack.h"
@@ -107,6 +110,13 @@ const char *message_name(enum message_kind kind)
 bool message_has_body(enum message_kind kind)
 {
     return schema_of(kind) != NULL && kinds[kind].has_body;
+}
+
+size_t message_write_topic(uint32_t draw, uint32_t agency, char topic[TOPIC_BYTES_MAX])
+{
+    int bytes = snprintf(topic, TOPIC_BYTES_MAX, "winners/%" PRIu32 "/%" PRIu32 "/", draw, agency);
+    CHECK(bytes > 0 && bytes < TOPIC_BYTES_MAX);
+    return (size_t)bytes;
 }
 
 bool declaration_is_equal(const struct declaration *a, const struct declaration *b)

@@ -113,6 +113,11 @@ const char *phase_name(enum phase phase);         /* "OPEN" */
 const char *message_name(enum message_kind kind); /* "HELLO" */
 bool message_has_body(enum message_kind kind);
 
+/* Where an agency's RESULT is published: "winners/<draw>/<agency>/". It ends in a slash, since a
+ * subscription to ".../1" would also be given ".../10". returns its length. */
+enum { TOPIC_BYTES_MAX = 32 };
+size_t message_write_topic(uint32_t draw, uint32_t agency, char topic[TOPIC_BYTES_MAX]);
+
 /* What an agency says at the end. */
 struct declaration {
     uint32_t batches;

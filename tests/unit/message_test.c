@@ -369,6 +369,18 @@ Test(message, words_for_what_is_none_are_said_so, .timeout = 10)
     }
 }
 
+Test(message, topic_of_one_agency_is_no_prefix_of_another_s, .timeout = 10)
+{
+    char topic[TOPIC_BYTES_MAX];
+    char other[TOPIC_BYTES_MAX];
+    cr_assert_eq(message_write_topic(7, 1, topic), 12);
+    cr_assert_str_eq(topic, "winners/7/1/");
+    (void)message_write_topic(7, 10, other);
+    cr_assert_neq(strncmp(topic, other, strlen(topic)), 0);
+    cr_assert_eq(message_write_topic(UINT32_MAX, UINT32_MAX, topic), strlen(topic));
+    cr_assert_str_eq(topic, "winners/4294967295/4294967295/");
+}
+
 Test(message, declarations_are_equal_in_every_field, .timeout = 10)
 {
     const struct declaration base = {1, 2, 3, DIGEST(4)};
