@@ -1,4 +1,4 @@
-/* One table of options; its rows are made by a function for each type. */
+/* One table of options, and the rules between them. */
 #include "agency/settings.h"
 
 #include "proto/host/options.h"
@@ -47,93 +47,6 @@ static const char details[] =
     "the broker cannot be reached; 73, 74 output or disk; 75 interrupted, void or superseded: safe "
     "to run again; 76 protocol mismatch or a wrong result; 78 configuration.";
 
-static struct option text(const char *name, const char *argument, const char **value,
-                          const char *course, const char *help)
-{
-    return (struct option){.name = name,
-                           .argument = argument,
-                           .type = OPTION_TEXT,
-                           .value = (void *)value,
-                           .course = course,
-                           .help = help};
-}
-
-struct bounds {
-    uint64_t min;
-    uint64_t max;
-};
-
-static struct option number(const char *name, const char *argument, uint64_t *value,
-                            struct bounds bounds, const char *course, const char *help)
-{
-    return (struct option){.name = name,
-                           .argument = argument,
-                           .type = OPTION_NUMBER,
-                           .value = value,
-                           .min = bounds.min,
-                           .max = bounds.max,
-                           .course = course,
-                           .help = help};
-}
-
-static struct option flag(const char *name, bool *value, const char *help)
-{
-    return (struct option){.name = name, .type = OPTION_FLAG, .value = value, .help = help};
-}
-
-static struct option bad_rows(int *value)
-{
-    return (struct option){.name = "bad-rows",
-                           .argument = "stop|skip",
-                           .type = OPTION_CHOICE,
-                           .value = value,
-                           .choices = bad_rows_choices,
-                           .help = "stop at a row that is no bet, or skip it and list it in "
-                                   "OUTPUT.rejects.csv"};
-}
-
-enum { OPTIONS = 15 };
-
-static void list_options(struct values *v, struct option options[OPTIONS])
-{
-    const struct bounds ports = {1, PORT_MAX};
-    const struct bounds ids = {0, UINT32_MAX};
-    const struct bounds draws = {1, UINT32_MAX};
-    const struct bounds bets = {1, BATCH_BETS_MAX};
-    const struct bounds bytes = {BATCH_BYTES_MIN, BATCH_BYTES_MAX};
-    const struct bounds in_flight = {0, BATCHES_MAX};
-    const struct bounds tries = {1, RETRIES_MAX};
-    const struct bounds some_time = {1, SECONDS_MAX};
-    const struct bounds any_time = {0, SECONDS_MAX};
-    struct option *next = options;
-
-    *next++ = text("broker", "HOST[:PORT]", &v->broker, "SERVER_HOST", "where the broker is");
-    *next++ =
-        number("port", "P", &v->port, ports, "SERVER_PORT", "its port, where --broker names none");
-    *next = number("id", "N", &v->id, ids, "AGENCY_ID", "number of this agency; 0 is valid");
-    next++->is_set = &v->has_id;
-    *next++ = text("input", "FILE", &v->input, "INPUT_FILE",
-                   "CSV file with the bets; - reads standard input");
-    *next++ = text("output", "FILE", &v->output, "OUTPUT_FILE", "where the winning rows go");
-    *next++ = number("draw", "ID", &v->draw, draws, NULL, "the draw to take part in");
-    *next++ =
-        number("batch-bets", "N", &v->batch_bets, bets, "BATCH_SIZE", "bets in a batch at most");
-    *next++ = number("batch-bytes", "N", &v->batch_bytes, bytes, NULL, "bytes in a batch at most");
-    *next++ = number("in-flight-batches", "N", &v->in_flight_batches, in_flight, NULL,
-                     "batches sent and not acknowledged at most; 0: as the broker advises");
-    *next++ = flag("start-over", &v->starts_over,
-                   "drop what this agency has sent for the draw and begin anew");
-    *next++ = bad_rows(&v->bad_rows);
-    *next++ =
-        flag("check", &v->checks, "only read the input and report every bad row; exits 0 or 65");
-    *next++ = number("connect-timeout", "S", &v->connect_timeout_s, some_time, NULL,
-                     "seconds to wait for the broker's first answer");
-    *next++ = number("retries", "N", &v->retries, tries, NULL,
-                     "requests in a row that may stay unanswered later; 30: about three minutes");
-    *next++ = number("wait-timeout", "S", &v->wait_timeout_s, any_time, NULL,
-                     "give up when nothing has moved for S seconds; 0: wait as long as it takes");
-}
-
 /* What cannot have a default. */
 static void require(const struct program *program, const struct values *values)
 {
@@ -170,7 +83,7 @@ static struct agency_terms terms_of(const struct values *values)
 
 void settings_read(int argc, char **argv, struct settings *settings)
 {
-    struct values values = {
+    struct values v = {
         .port = PORT_DEFAULT,
         .draw = 1,
         .batch_bets = BATCH_BETS_MAX,
@@ -178,27 +91,52 @@ void settings_read(int argc, char **argv, struct settings *settings)
         .connect_timeout_s = CONNECT_TIMEOUT_S,
         .retries = RETRIES,
     };
-    struct option options[OPTIONS];
-    list_options(&values, options);
+    const struct option options[] = {
+        {"broker", "HOST[:PORT]", OPTION_TEXT, &v.broker, 0, 0, NULL, "SERVER_HOST", NULL,
+         "where the broker is"},
+        {"port", "P", OPTION_NUMBER, &v.port, 1, PORT_MAX, NULL, "SERVER_PORT", NULL,
+         "its port, where --broker names none"},
+        {"id", "N", OPTION_NUMBER, &v.id, 0, UINT32_MAX, NULL, "AGENCY_ID", &v.has_id,
+         "number of this agency; 0 is valid"},
+        {"input", "FILE", OPTION_TEXT, &v.input, 0, 0, NULL, "INPUT_FILE", NULL,
+         "CSV file with the bets; - reads standard input"},
+        {"output", "FILE", OPTION_TEXT, &v.output, 0, 0, NULL, "OUTPUT_FILE", NULL,
+         "where the winning rows go"},
+        {"draw", "ID", OPTION_NUMBER, &v.draw, 1, UINT32_MAX, NULL, NULL, NULL,
+         "the draw to take part in"},
+        {"batch-bets", "N", OPTION_NUMBER, &v.batch_bets, 1, BATCH_BETS_MAX, NULL, "BATCH_SIZE",
+         NULL, "bets in a batch at most"},
+        {"batch-bytes", "N", OPTION_NUMBER, &v.batch_bytes, BATCH_BYTES_MIN, BATCH_BYTES_MAX, NULL,
+         NULL, NULL, "bytes in a batch at most"},
+        {"in-flight-batches", "N", OPTION_NUMBER, &v.in_flight_batches, 0, BATCHES_MAX, NULL, NULL,
+         NULL, "batches sent and not acknowledged at most; 0: as the broker advises"},
+        {"start-over", NULL, OPTION_FLAG, &v.starts_over, 0, 0, NULL, NULL, NULL,
+         "drop what this agency has sent for the draw and begin anew"},
+        {"bad-rows", "stop|skip", OPTION_CHOICE, &v.bad_rows, 0, 0, bad_rows_choices, NULL, NULL,
+         "stop at a row that is no bet, or skip it and list it in OUTPUT.rejects.csv"},
+        {"check", NULL, OPTION_FLAG, &v.checks, 0, 0, NULL, NULL, NULL,
+         "only read the input and report every bad row; exits 0 or 65"},
+        {"connect-timeout", "S", OPTION_NUMBER, &v.connect_timeout_s, 1, SECONDS_MAX, NULL, NULL,
+         NULL, "seconds to wait for the broker's first answer"},
+        {"retries", "N", OPTION_NUMBER, &v.retries, 1, RETRIES_MAX, NULL, NULL, NULL,
+         "requests in a row that may stay unanswered later; 30: about three minutes"},
+        {"wait-timeout", "S", OPTION_NUMBER, &v.wait_timeout_s, 0, SECONDS_MAX, NULL, NULL, NULL,
+         "give up when nothing has moved for S seconds; 0: wait as long as it takes"},
+    };
     const struct program program = {
-        .name = "sorteo-agency",
-        .arguments = "",
-        .summary = summary,
-        .details = details,
-        .options = options,
-        .options_count = OPTIONS,
+        "sorteo-agency", "", summary, details, options, sizeof(options) / sizeof(options[0]),
     };
     (void)options_read(&program, argc, argv);
-    require(&program, &values);
+    require(&program, &v);
     *settings = (struct settings){
-        .broker = {.port = (uint16_t)values.port},
-        .terms = terms_of(&values),
-        .input = values.input,
-        .output = values.output,
-        .checks = values.checks,
+        .broker = {.port = (uint16_t)v.port},
+        .terms = terms_of(&v),
+        .input = v.input,
+        .output = v.output,
+        .checks = v.checks,
     };
-    if (values.broker != NULL && address_parse(values.broker, &settings->broker) != STATUS_OK)
+    if (v.broker != NULL && address_parse(v.broker, &settings->broker) != STATUS_OK)
         options_fail(&program,
                      "--broker '%s' is not of the form HOST[:PORT], with a port from 1 to %d",
-                     values.broker, PORT_MAX);
+                     v.broker, PORT_MAX);
 }
