@@ -1,4 +1,4 @@
-# Sorteo. `make help` lists what there is to make.
+# Sorteo. What there is to make stands under .PHONY, what a user needs in README.md.
 .DEFAULT_GOAL := all
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -168,7 +168,7 @@ sim: $(BUILD)/sim
 system: all
 	@tests/system/run
 
-# Rules of STYLE that a machine can check, and that the checks can fail.
+# Rules of the house that a machine can check, and that the checks can fail.
 lint:
 	@tests/lint/self_test
 	@tests/lint/run

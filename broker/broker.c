@@ -331,14 +331,6 @@ static enum status restore_sealed(struct broker *broker, const struct record *re
     return STATUS_OK;
 }
 
-/* A draw that is over comes without what happened inside it. */
-static void restore_over(struct broker *broker, enum draw_state state)
-{
-    broker->state = state;
-    if (state == DRAW_PUBLISHED)
-        broker->is_decided = true;
-}
-
 enum status broker_restore(struct broker *broker, const struct record *record)
 {
     struct member *member;
@@ -365,10 +357,10 @@ enum status broker_restore(struct broker *broker, const struct record *record)
     case RECORD_SEALED:
         return restore_sealed(broker, record);
     case RECORD_PUBLISHED:
-        restore_over(broker, DRAW_PUBLISHED);
+        broker->state = DRAW_PUBLISHED; /* without what happened inside it */
         return STATUS_OK;
     case RECORD_VOID:
-        restore_over(broker, DRAW_VOIDING);
+        broker->state = DRAW_VOIDING;
         return STATUS_OK;
     case RECORD_RECOVERED:
         broker->unknown_below = record->draw;
@@ -414,7 +406,6 @@ static enum status void_draw(struct broker *broker)
     if (draw == 0)
         return STATUS_OK;
     if (draw == broker->draw && (broker->state == DRAW_OPEN || broker->state == DRAW_SEALED)) {
-        broker->is_decided = true;
         broker_note(broker, "sorteo", NOTE_FAIL, "draw: %u | decision: void, by the operator",
                     draw);
         phases_break(broker);

@@ -2,7 +2,7 @@
  * the dispatch, the barrier, the draw and the count. Events and the time come in; messages leave
  * through an outbox (proto/wire/outbox.h), decisions through records (record.h). The shell keeps
  * one promise: within a turn it first makes the records durable, then calls broker_committed, and
- * only then sends. Rules: PROTOCOL.md; DESIGN's sections 2 and 3 in broker/README.md's words. */
+ * only then sends. Rules: PROTOCOL.md and broker/README.md. */
 #ifndef SORTEO_BROKER_BROKER_H
 #define SORTEO_BROKER_BROKER_H
 

@@ -1,6 +1,7 @@
 /* Requests of agencies on rendezvous: each is idempotent and answered at once, exactly once. */
 #include "broker/requests.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "proto/wire/check.h"
@@ -365,6 +366,14 @@ static bool is_ending_unknown(struct broker *broker, const struct request *reque
            (member == NULL || member->attempt == 0);
 }
 
+/* Whatever the kind, the agency is read as if it were a BYE's. */
+_Static_assert(offsetof(struct message_hello, agency) == offsetof(struct message_bye, agency) &&
+                   offsetof(struct message_poll, agency) == offsetof(struct message_bye, agency) &&
+                   offsetof(struct message_winners, agency) ==
+                       offsetof(struct message_bye, agency) &&
+                   offsetof(struct message_digests, agency) == offsetof(struct message_bye, agency),
+               "the agency is the first field of each request");
+
 void broker_on_request(struct broker *broker, uint64_t peer, struct slice header, int64_t now_ms,
                        int64_t wall_ms)
 {
@@ -384,7 +393,7 @@ void broker_on_request(struct broker *broker, uint64_t peer, struct slice header
                         PROTOCOL_VERSION);
         return;
     }
-    request.agency = message.bye.agency; /* the first field of each request */
+    request.agency = message.bye.agency;
     if (broker->verdict != STATUS_OK || broker->epoch.number == 0 || message.draw > broker->draw) {
         requests_refuse(broker, &request,
                         message.draw > broker_last_draw(broker) ? REFUSAL_UNKNOWN

@@ -15,8 +15,7 @@ struct member {
     int64_t heard_at;     /* INT64_MIN: not since the start */
     bool has_declaration; /* journaled: it has finished */
     struct declaration declaration;
-    struct message_refused
-        verdict; /* final refusal of this attempt: REJECTED or CONFLICT with seq, row, fault */
+    struct message_refused verdict; /* final refusal of this attempt: REJECTED, CONFLICT, LIMIT */
     bool has_verdict;
     bool said_bye;
 };

@@ -1,7 +1,7 @@
 /* The inside of the broker's core, shared by the files that make it up and by nobody else:
- * broker.c (life, restoring, verdict), requests.c (agencies on rendezvous), intake.c (batches and
- * marks), workers.c (stores on dispatch), phases.c (timed work: barrier, seal, count, publish,
- * void). */
+ * broker.c (life, restoring, verdict), requests.c and past.c (agencies on rendezvous; draws that
+ * are over), intake.c (batches and marks), workers.c (stores on dispatch), phases.c (timed work:
+ * barrier, seal, count, publish, void), recover.c (--recover). */
 #ifndef SORTEO_BROKER_STATE_H
 #define SORTEO_BROKER_STATE_H
 
@@ -43,7 +43,7 @@ struct broker {
     struct manifest *manifest; /* from the seal on */
     struct results *results;   /* likewise */
     uint32_t seal_parts_sent[STORES_MAX];
-    bool is_decided; /* the barrier's timeout was decided, or void */
+    bool is_decided; /* the barrier's timeout was decided */
 
     int64_t ticked_at;
     int64_t linger_until; /* INT64_MAX: draws are left */

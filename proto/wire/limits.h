@@ -19,7 +19,7 @@ enum {
         512,                      /* what a batch costs a queue besides its body: 413 B measured */
     BATCH_BYTES_MIN = 512,        /* holds one bet of any size */
     BATCH_BYTES_MAX = 512 * 1024, /* largest body; a frame's half, so that two fit anywhere */
-    BATCH_BYTES_DEFAULT = 64 * 1024, /* FACTS: where a hop's and a store's curves bend */
+    BATCH_BYTES_DEFAULT = 64 * 1024, /* where a hop's and a store's measured curves bend */
     BATCH_BETS_MAX =
         1 << 17, /* more than fit into BATCH_BYTES_MAX: a packed bet has 19 bytes or more */
     BATCHES_MAX = 1 << 20, /* per draw, P6 */
