@@ -17,8 +17,8 @@ endif
 WIRE := check status pack bet csv batch digest seqset message schema item manifest \
     outbox
 HOST := clock random log options stop socket address
-BROKER_CORE := record draw roll stores barrier ledger flights dispatch results broker \
-    requests past recovery recover intake workers phases
+BROKER_CORE := record draw roll stores barrier ledger flights dispatch results recovery \
+    state upkeep phases intake start recover workers answer past requests broker
 BROKER_SHELL := journal_sql journal journal_record journal_load archive delivery loop \
     command
 WORKER_CORE := acks seals intake inventory sealing count forget worker worker_receive

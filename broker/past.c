@@ -1,5 +1,5 @@
-/* Requests for draws that are over: the archive answers, for ever. */
-#include "broker/requests.h"
+#include "broker/past.h"
+
 #include "proto/wire/check.h"
 
 static void answer_result(struct broker *broker, const struct request *request,
@@ -10,7 +10,7 @@ static void answer_result(struct broker *broker, const struct request *request,
     enum status status =
         archive->agency(archive->owner, request->message->draw, request->agency, &agency);
     if (status != STATUS_OK) {
-        requests_refuse(broker, request, REFUSAL_EXCLUDED, 0);
+        answer_refuse(broker, request, REFUSAL_EXCLUDED, 0);
         return;
     }
     struct message message = {
@@ -36,7 +36,7 @@ static void answer_result(struct broker *broker, const struct request *request,
         return;
     }
     struct slice body = {page, bytes};
-    requests_answer(broker, request, &message, &body);
+    answer_send(broker, request, &message, &body);
 }
 
 /* HELLO to a published draw: the attempt and plan that the winners' rows belong to. */
@@ -52,7 +52,7 @@ static void admit_to_published(struct broker *broker, const struct request *requ
                                 &agency) != STATUS_OK) {
         bool is_excluded = request->message->draw == broker->draw &&
                            barrier_excludes(broker->barrier, request->agency);
-        requests_refuse(broker, request, is_excluded ? REFUSAL_EXCLUDED : REFUSAL_LATE, 0);
+        answer_refuse(broker, request, is_excluded ? REFUSAL_EXCLUDED : REFUSAL_LATE, 0);
         return;
     }
     message.admitted = (struct message_admitted){
@@ -72,7 +72,7 @@ static void admit_to_published(struct broker *broker, const struct request *requ
     };
     if (!archived->is_given)
         hasher_sum(broker->hasher, &seed, 1, &message.admitted.commitment);
-    requests_answer(broker, request, &message, NULL);
+    answer_send(broker, request, &message, NULL);
 }
 
 static void answer_published(struct broker *broker, const struct request *request,
@@ -84,9 +84,9 @@ static void answer_published(struct broker *broker, const struct request *reques
     if (message->kind == MESSAGE_HELLO)
         admit_to_published(broker, request, archived);
     else if (message->kind == MESSAGE_BYE)
-        requests_answer(broker, request, &ok, NULL);
+        answer_send(broker, request, &ok, NULL);
     else if (message->kind == MESSAGE_DIGESTS)
-        requests_refuse(broker, request, REFUSAL_LATE, 0);
+        answer_refuse(broker, request, REFUSAL_LATE, 0);
     else
         answer_result(broker, request, archived,
                       message->kind == MESSAGE_WINNERS ? message->winners.from : 0);
@@ -99,12 +99,12 @@ void past_answer(struct broker *broker, const struct request *request)
     enum status status = broker->archive->draw(broker->archive->owner, draw, &archived);
 
     if (status == STATUS_NOT_FOUND)
-        requests_refuse(broker, request, REFUSAL_UNKNOWN, 0);
+        answer_refuse(broker, request, REFUSAL_UNKNOWN, 0);
     else if (status != STATUS_OK)
         broker_fail(broker, status, "cannot read draw %u from the journal: %s", draw,
                     status_text(status));
     else if (archived.phase == PHASE_VOID)
-        requests_refuse(broker, request, REFUSAL_VOID, 0);
+        answer_refuse(broker, request, REFUSAL_VOID, 0);
     else
         answer_published(broker, request, &archived);
 }

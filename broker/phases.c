@@ -1,96 +1,8 @@
-/* What happens in time: leases and graces, the dispatch of batches, and the draw's way from open to
- * over. */
+/* The draw's way from open to over: barrier, seal, count, publication, void, and the next one. */
 #include <inttypes.h>
 
 #include "broker/state.h"
 #include "proto/wire/check.h"
-
-enum {
-    CONTROL_BYTES = 512,       /* a header without ranges: WELCOME, PING, SEAL, FORWARD, … */
-    DISPATCHED_PER_TURN = 256, /* batches sent on before sockets are read again */
-};
-
-/* -- stores -- */
-
-static void note_store(struct broker *broker, uint32_t slot, int result, const char *what)
-{
-    const struct store *store = stores_at(broker->stores, slot);
-    broker_note(broker, "registro", result, "store: %02x%02x%02x%02x | reason: %s | stores: %u",
-                store->id.bytes[0], store->id.bytes[1], store->id.bytes[2], store->id.bytes[3],
-                what, stores_registered_count(broker->stores));
-}
-
-static void watch_stores(struct broker *broker, int64_t now_ms)
-{
-    uint32_t slot = 0;
-    while (records_has_room(broker->records, 1, 0)) {
-        switch (stores_next_change(broker->stores, now_ms, &slot)) {
-        case STORE_UNCHANGED:
-            return;
-        case STORE_FELL_SILENT:
-            workers_close(broker, slot);
-            note_store(broker, slot, NOTE_FAIL, "silent for a lease");
-            break;
-        case STORE_WAS_GIVEN_UP:
-            if (broker->ledger != NULL)
-                ledger_drop_store(broker->ledger, slot);
-            note_store(broker, slot, NOTE_FAIL,
-                       draw_is_over(broker->state) || broker->recovery != NULL
-                           ? "given up after its grace"
-                           : "given up after its grace; what only it held is asked of the "
-                             "agencies again");
-            break;
-        case STORE_HALF_FORGOTTEN:
-            if (broker->recovery == NULL)
-                ledger_forget_inventory(broker->ledger, slot);
-            note_store(broker, slot, NOTE_FAIL, "inventory stopped half-way");
-            break;
-        }
-    }
-}
-
-/* A quarter of a lease between PINGs leaves a store three chances to hear one. */
-static int64_t ping_stores(struct broker *broker, int64_t now_ms)
-{
-    int64_t interval_ms = broker->options.lease_ms / 4;
-    int64_t due_at = INT64_MAX;
-    for (uint32_t slot = 0; slot < stores_count(broker->stores); slot++) {
-        struct store *store = stores_at(broker->stores, slot);
-        if (store->state != STORE_REGISTERED)
-            continue;
-        if (now_ms - store->pinged_at >= interval_ms &&
-            outbox_has_room(broker->outbox, 1, CONTROL_BYTES)) {
-            struct message ping = {.kind = MESSAGE_PING};
-            broker_send_worker(broker, store->peer, &ping, NULL);
-            store->pinged_at = now_ms;
-        }
-        if (store->pinged_at + interval_ms < due_at)
-            due_at = store->pinged_at + interval_ms;
-    }
-    return due_at;
-}
-
-/* returns true when batches are left that could go at once. */
-static bool dispatch_batches(struct broker *broker, int64_t now_ms)
-{
-    struct parcel parcel;
-    uint32_t slot = 0;
-    for (uint32_t i = 0; i < DISPATCHED_PER_TURN; i++) {
-        if (!outbox_has_room(broker->outbox, 1, CONTROL_BYTES))
-            return true;
-        if (!dispatch_next(broker->dispatch, now_ms, &slot, &parcel))
-            return false;
-        struct message message = {
-            .kind = MESSAGE_FORWARD,
-            .draw = broker->draw,
-            .epoch = broker->epoch,
-            .forward = {.is_declared = ledger_is_declared(broker->ledger, parcel.agency)},
-        };
-        outbox_forward(broker->outbox, stores_at(broker->stores, slot)->peer, &message,
-                       parcel.payload);
-    }
-    return true;
-}
 
 /* -- barrier -- */
 
@@ -163,7 +75,7 @@ static void seal(struct broker *broker)
 
 /* Sends each registered store what it has not been sent of the manifest. returns true: more could
  * go at once. */
-static bool send_seals(struct broker *broker)
+bool phases_send_seals(struct broker *broker)
 {
     if (broker->manifest == NULL || broker->state != DRAW_SEALED)
         return false;
@@ -302,7 +214,7 @@ static bool everybody_left(const struct broker *broker)
 }
 
 /* After a draw: the next one, or the end once everybody has what he came for. */
-static void go_on(struct broker *broker, int64_t now_ms)
+void phases_go_on(struct broker *broker, int64_t now_ms)
 {
     if (!draw_is_over(broker->state))
         return;
@@ -355,11 +267,18 @@ static void publish(struct broker *broker)
     }
 }
 
-void broker_committed(struct broker *broker, int64_t now_ms, int64_t wall_ms)
+void phases_step(struct broker *broker, int64_t wall_ms)
 {
-    (void)wall_ms;
-    if (broker->verdict != STATUS_OK || broker->state != DRAW_PUBLISHING)
+    if (!records_has_room(broker->records, 4, AGENCIES_MAX * sizeof(uint32_t)))
         return;
+    decide_timeout(broker, wall_ms);
+    seal(broker);
+    count(broker);
+    finish_void(broker);
+}
+
+void phases_end_publishing(struct broker *broker)
+{
     broker_advance(broker, DRAW_DURABLE);
     publish(broker);
     broker_note(broker, "sorteo", NOTE_SUCCESS,
@@ -367,51 +286,14 @@ void broker_committed(struct broker *broker, int64_t now_ms, int64_t wall_ms)
                 broker->draw, manifest_number(broker->manifest),
                 manifest_agencies_count(broker->manifest), manifest_bets(broker->manifest),
                 results_winners(broker->results));
-    go_on(broker, now_ms);
 }
 
-int64_t broker_tick(struct broker *broker, int64_t now_ms, int64_t wall_ms)
+int64_t phases_due_at(const struct broker *broker, int64_t now_ms, int64_t wall_ms)
 {
-    int64_t slept_ms = now_ms - broker->ticked_at;
-    bool has_more = false;
-
-    if (broker->verdict != STATUS_OK)
-        return now_ms + broker->options.lease_ms / 4;
-    /* We were paused: nobody else may pay for it. */
-    if (slept_ms > broker->options.lease_ms / 2) {
-        stores_shift(broker->stores, slept_ms, now_ms);
-        dispatch_shift(broker->dispatch, slept_ms);
-    }
-    broker->ticked_at = now_ms;
-    watch_stores(broker, now_ms);
-    int64_t due_at = ping_stores(broker, now_ms);
-    if (stores_due_at(broker->stores) < due_at)
-        due_at = stores_due_at(broker->stores);
-    if (broker->recovery != NULL) {
-        recover_step(broker);
-        return now_ms + broker->options.lease_ms / 4;
-    }
-    int64_t flight_at = dispatch_expire(broker->dispatch, now_ms, broker->options.store_grace_ms);
-    if (flight_at < due_at)
-        due_at = flight_at;
-    if (records_has_room(broker->records, 4, AGENCIES_MAX * sizeof(uint32_t))) {
-        decide_timeout(broker, wall_ms);
-        seal(broker);
-        count(broker);
-        finish_void(broker);
-    }
-    has_more = send_seals(broker);
-    has_more = dispatch_batches(broker, now_ms) || has_more;
-    if (broker->verdict == STATUS_OK)
-        go_on(broker, now_ms);
-    if (has_more)
-        return now_ms;
     int64_t timeout_at = barrier_due_at(broker->barrier);
+    int64_t due_at = broker->linger_until;
     if (timeout_at != INT64_MAX && broker->state == DRAW_OPEN && !broker->is_decided &&
         now_ms + (timeout_at - wall_ms) < due_at)
         due_at = now_ms + (timeout_at - wall_ms);
-    if (broker->linger_until < due_at)
-        due_at = broker->linger_until;
-    int64_t heartbeat_at = now_ms + broker->options.lease_ms / 4;
-    return due_at < heartbeat_at ? due_at : heartbeat_at;
+    return due_at;
 }

@@ -28,7 +28,7 @@ static void end_recovery(struct broker *broker)
         const struct store *store = stores_at(broker->stores, slot);
         if (store->state == STORE_REGISTERED)
             broker_send_worker(broker, store->peer, &who, NULL);
-        workers_close(broker, slot);
+        broker_close_store(broker, slot);
     }
     stores_await_anew(broker->stores, broker->ticked_at);
     broker_note(broker, "recuperacion", NOTE_SUCCESS, "draw: %u | phase: %s | epoch: %" PRIu64,

@@ -1,28 +1,11 @@
 /* Requests of agencies on rendezvous: each is idempotent and answered at once, exactly once. */
-#include "broker/requests.h"
+#include "broker/past.h"
 
 #include <stddef.h>
 #include <string.h>
 
 #include "proto/wire/check.h"
 #include "proto/wire/pack.h"
-
-void requests_answer(struct broker *broker, const struct request *request, struct message *message,
-                     const struct slice *body)
-{
-    message->draw = request->message->draw;
-    outbox_send(broker->outbox, PORT_RENDEZVOUS, request->peer, message, body);
-}
-
-void requests_refuse(struct broker *broker, const struct request *request, enum refusal reason,
-                     uint64_t number)
-{
-    struct message message = {
-        .kind = MESSAGE_REFUSED,
-        .refused = {.agency = request->agency, .reason = reason, .number = number},
-    };
-    requests_answer(broker, request, &message, NULL);
-}
 
 /* Ranges of a set from `from`, in the outbox's arena. */
 static struct slice pack_ranges(struct broker *broker, const struct seqset *set, uint32_t from,
@@ -62,19 +45,19 @@ static bool settle_attempt(struct broker *broker, const struct request *request,
     if (!asks_first && !asks_next) {
         if (hello->attempt == 0 || hello->attempt == in_force)
             return true;
-        requests_refuse(broker, request, REFUSAL_ATTEMPT, in_force);
+        answer_refuse(broker, request, REFUSAL_ATTEMPT, in_force);
         return false;
     }
     if (member->has_declaration) {
-        requests_refuse(broker, request, REFUSAL_FINISHED, in_force);
+        answer_refuse(broker, request, REFUSAL_FINISHED, in_force);
         return false;
     }
     if (broker->state != DRAW_OPEN || broker->is_decided) {
-        requests_refuse(broker, request, REFUSAL_LATE, 0);
+        answer_refuse(broker, request, REFUSAL_LATE, 0);
         return false;
     }
     if (!plan_is_valid(&hello->plan)) {
-        requests_refuse(broker, request, REFUSAL_PLAN, BATCH_BYTES_MAX);
+        answer_refuse(broker, request, REFUSAL_PLAN, BATCH_BYTES_MAX);
         return false;
     }
     struct record record = {
@@ -101,25 +84,25 @@ static void on_hello(struct broker *broker, const struct request *request)
 
     if (member == NULL || member->attempt == 0) {
         if (broker->state != DRAW_OPEN || broker->is_decided) {
-            requests_refuse(broker, request, REFUSAL_LATE, 0);
+            answer_refuse(broker, request, REFUSAL_LATE, 0);
             return;
         }
         if (!barrier_admits(broker->barrier, hello->agency)) {
-            requests_refuse(broker, request, REFUSAL_ROSTER, 0);
+            answer_refuse(broker, request, REFUSAL_ROSTER, 0);
             return;
         }
         if (roll_add(broker->roll, hello->agency, &member) != STATUS_OK) {
-            requests_refuse(broker, request, REFUSAL_LIMIT, AGENCIES_MAX);
+            answer_refuse(broker, request, REFUSAL_LIMIT, AGENCIES_MAX);
             return;
         }
     }
     if (barrier_excludes(broker->barrier, hello->agency)) {
-        requests_refuse(broker, request, REFUSAL_EXCLUDED, 0);
+        answer_refuse(broker, request, REFUSAL_EXCLUDED, 0);
         member->said_bye = true;
         return;
     }
     if (!accept_incarnation(member, hello->incarnation)) {
-        requests_refuse(broker, request, REFUSAL_SUPERSEDED, member->incarnation);
+        answer_refuse(broker, request, REFUSAL_SUPERSEDED, member->incarnation);
         return;
     }
     if (!settle_attempt(broker, request, member))
@@ -144,7 +127,7 @@ static void on_hello(struct broker *broker, const struct request *request)
     message.admitted.durable =
         pack_ranges(broker, ledger_durable(broker->ledger, roll_index(broker->roll, member)),
                     hello->from, &message.admitted.upto);
-    requests_answer(broker, request, &message, NULL);
+    answer_send(broker, request, &message, NULL);
 }
 
 /* -- POLL -- */
@@ -159,7 +142,7 @@ static bool settle_declaration(struct broker *broker, const struct request *requ
     if (member->has_declaration) {
         if (declaration_is_equal(&member->declaration, declaration))
             return true;
-        requests_refuse(broker, request, REFUSAL_DECLARATION, member->attempt);
+        answer_refuse(broker, request, REFUSAL_DECLARATION, member->attempt);
         return false;
     }
     if (broker->state != DRAW_OPEN || broker->is_decided)
@@ -168,7 +151,7 @@ static bool settle_declaration(struct broker *broker, const struct request *requ
     case LEDGER_INCOMPLETE:
         return true;
     case LEDGER_DIFFERS:
-        requests_refuse(broker, request, REFUSAL_DECLARATION, member->attempt);
+        answer_refuse(broker, request, REFUSAL_DECLARATION, member->attempt);
         return false;
     case LEDGER_VERIFIED:
         break;
@@ -244,7 +227,7 @@ static void answer_wait(struct broker *broker, const struct request *request,
         .missing = pack_missing(broker),
     };
     message.wait.upto = durable_upto < held_upto ? durable_upto : held_upto;
-    requests_answer(broker, request, &message, NULL);
+    answer_send(broker, request, &message, NULL);
 }
 
 static void on_poll(struct broker *broker, const struct request *request)
@@ -253,26 +236,26 @@ static void on_poll(struct broker *broker, const struct request *request)
     struct member *member = roll_find(broker->roll, poll->agency);
 
     if (member == NULL || member->attempt == 0) {
-        requests_refuse(broker, request, REFUSAL_ATTEMPT, 0);
+        answer_refuse(broker, request, REFUSAL_ATTEMPT, 0);
         return;
     }
     if (barrier_excludes(broker->barrier, poll->agency)) {
-        requests_refuse(broker, request, REFUSAL_EXCLUDED, 0);
+        answer_refuse(broker, request, REFUSAL_EXCLUDED, 0);
         member->said_bye = true;
         return;
     }
     if (!accept_incarnation(member, poll->incarnation)) {
-        requests_refuse(broker, request, REFUSAL_SUPERSEDED, member->incarnation);
+        answer_refuse(broker, request, REFUSAL_SUPERSEDED, member->incarnation);
         return;
     }
     if (poll->attempt != member->attempt) {
-        requests_refuse(broker, request, REFUSAL_ATTEMPT, member->attempt);
+        answer_refuse(broker, request, REFUSAL_ATTEMPT, member->attempt);
         return;
     }
     member->heard_at = request->now_ms;
     if (member->has_verdict) {
         struct message message = {.kind = MESSAGE_REFUSED, .refused = member->verdict};
-        requests_answer(broker, request, &message, NULL);
+        answer_send(broker, request, &message, NULL);
         return;
     }
     if (poll->has_declaration && !settle_declaration(broker, request, member))
@@ -288,7 +271,7 @@ static void on_digests(struct broker *broker, const struct request *request)
     struct member *member = roll_find(broker->roll, digests->agency);
 
     if (member == NULL || digests->attempt != member->attempt) {
-        requests_refuse(broker, request, REFUSAL_ATTEMPT, member == NULL ? 0 : member->attempt);
+        answer_refuse(broker, request, REFUSAL_ATTEMPT, member == NULL ? 0 : member->attempt);
         return;
     }
     uint32_t index = roll_index(broker->roll, member);
@@ -316,7 +299,7 @@ static void on_digests(struct broker *broker, const struct request *request)
             memcpy(place, digest->bytes, DIGEST_BYTES);
     }
     body.data = page;
-    requests_answer(broker, request, &message, &body);
+    answer_send(broker, request, &message, &body);
 }
 
 static void on_winners(struct broker *broker, const struct request *request)
@@ -326,15 +309,15 @@ static void on_winners(struct broker *broker, const struct request *request)
         .not_yet = {.agency = request->agency, .phase = draw_phase(broker->state)},
     };
     if (barrier_excludes(broker->barrier, request->agency))
-        requests_refuse(broker, request, REFUSAL_EXCLUDED, 0);
+        answer_refuse(broker, request, REFUSAL_EXCLUDED, 0);
     else
-        requests_answer(broker, request, &message, NULL);
+        answer_send(broker, request, &message, NULL);
 }
 
 static void on_bye(struct broker *broker, const struct request *request)
 {
     struct message message = {.kind = MESSAGE_OK, .ok = {.agency = request->agency}};
-    requests_answer(broker, request, &message, NULL);
+    answer_send(broker, request, &message, NULL);
 }
 
 /* An agency that was told how the draw ended needs nothing more of this broker. */
@@ -388,17 +371,16 @@ void broker_on_request(struct broker *broker, uint64_t peer, struct slice header
     while (kind < sizeof requests / sizeof *requests && requests[kind].kind != message.kind)
         kind++;
     if (status != STATUS_OK || kind == sizeof requests / sizeof *requests) {
-        requests_refuse(broker, &request,
-                        status == STATUS_VERSION ? REFUSAL_VERSION : REFUSAL_MALFORMED,
-                        PROTOCOL_VERSION);
+        answer_refuse(broker, &request,
+                      status == STATUS_VERSION ? REFUSAL_VERSION : REFUSAL_MALFORMED,
+                      PROTOCOL_VERSION);
         return;
     }
     request.agency = message.bye.agency;
     if (broker->verdict != STATUS_OK || broker->epoch.number == 0 || message.draw > broker->draw) {
-        requests_refuse(broker, &request,
-                        message.draw > broker_last_draw(broker) ? REFUSAL_UNKNOWN
-                                                                : REFUSAL_NOT_OPEN,
-                        0);
+        answer_refuse(broker, &request,
+                      message.draw > broker_last_draw(broker) ? REFUSAL_UNKNOWN : REFUSAL_NOT_OPEN,
+                      0);
         return;
     }
     if (message.draw < broker->draw || draw_is_over(broker->state)) {
@@ -407,7 +389,7 @@ void broker_on_request(struct broker *broker, uint64_t peer, struct slice header
         return;
     }
     if (is_ending_unknown(broker, &request)) {
-        requests_refuse(broker, &request, REFUSAL_NOT_OPEN, 0);
+        answer_refuse(broker, &request, REFUSAL_NOT_OPEN, 0);
         return;
     }
     requests[kind].answer(broker, &request);

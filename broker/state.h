@@ -1,7 +1,7 @@
-/* The inside of the broker's core, shared by the files that make it up and by nobody else:
- * broker.c (life, restoring, verdict), requests.c and past.c (agencies on rendezvous; draws that
- * are over), intake.c (batches and marks), workers.c (stores on dispatch), phases.c (timed work:
- * barrier, seal, count, publish, void), recover.c (--recover). */
+/* The inside of the broker's core, shared by the files that make it up and by nobody else. From the
+ * bottom up: state.c; upkeep.c (stores and dispatch in time), phases.c (the draw's way), intake.c
+ * (batches and marks); start.c (from the journal), recover.c (from the stores); workers.c (stores
+ * on dispatch), requests.c and past.c (agencies on rendezvous); broker.c on top. */
 #ifndef SORTEO_BROKER_STATE_H
 #define SORTEO_BROKER_STATE_H
 
@@ -15,7 +15,10 @@
 #include "broker/roll.h"
 #include "broker/stores.h"
 
-enum { EVENTS_MAX = 64 }; /* log lines kept for one turn; the oldest goes first */
+enum {
+    EVENTS_MAX = 64,     /* log lines kept for one turn; the oldest goes first */
+    CONTROL_BYTES = 512, /* a header without ranges: WELCOME, PING, SEAL, FORWARD, … */
+};
 
 struct broker {
     struct broker_options options;
@@ -55,7 +58,7 @@ struct broker {
     uint32_t events_count;
 };
 
-/* -- broker.c -- */
+/* -- state.c -- */
 
 /* Queues a log line. in: result: enum log_result's values 0 success, 1 fail, 2 in progress. */
 void broker_note(struct broker *broker, const char *action, int result, const char *format, ...)
@@ -94,21 +97,41 @@ enum status broker_finish_member(struct broker *broker, struct member *member,
  * LIMIT. */
 enum status broker_build_manifest(struct broker *broker);
 
-/* Goes on with what the journal has, or opens the first draw. */
-enum status broker_start_from_journal(struct broker *broker);
-
 /* The last draw that these options run; UINT32_MAX: for ever. */
 uint32_t broker_last_draw(const struct broker *broker);
 
-/* -- workers.c -- */
+/* Ends the draw's tables: roll, barrier, ledger, manifest, results. */
+void broker_close_draw(struct broker *broker);
 
 /* A store's registration is over: its flights and its live question die. */
-void workers_close(struct broker *broker, uint32_t store);
+void broker_close_store(struct broker *broker, uint32_t store);
+
+/* -- upkeep.c -- */
+
+/* Leases, graces and PINGs; moved when the broker itself slept. returns when to come again. */
+int64_t upkeep_stores(struct broker *broker, int64_t now_ms);
+/* Sends batches on as credit allows. returns true when some are left that could go at once. */
+bool upkeep_dispatch(struct broker *broker, int64_t now_ms);
 
 /* -- phases.c -- */
 
+/* Timeout, seal, count, end of a void: whatever can happen by now. */
+void phases_step(struct broker *broker, int64_t wall_ms);
+/* returns true when more of the manifest could go at once. */
+bool phases_send_seals(struct broker *broker);
+/* The result's record is durable: it is told. */
+void phases_end_publishing(struct broker *broker);
+/* After a draw that is over: the next one, or the end once everybody has what he came for. */
+void phases_go_on(struct broker *broker, int64_t now_ms);
 /* The draw is void from now on: records it, tells the stores. */
 void phases_break(struct broker *broker);
+/* When time alone may change something; INT64_MAX: never. */
+int64_t phases_due_at(const struct broker *broker, int64_t now_ms, int64_t wall_ms);
+
+/* -- start.c -- */
+
+/* Goes on with what the journal has, or opens the first draw. */
+enum status broker_start_from_journal(struct broker *broker);
 
 /* -- recover.c -- */
 

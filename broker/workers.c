@@ -22,22 +22,6 @@ static struct member *find_member(struct broker *broker, uint32_t draw, uint32_t
 
 /* -- registration -- */
 
-void workers_close(struct broker *broker, uint32_t store)
-{
-    dispatch_close_store(broker->dispatch, store);
-    broker->seal_parts_sent[store] = 0;
-    stores_at(broker->stores, store)->has_sealed = false;
-    if (broker->recovery != NULL)
-        recovery_forget_store(broker->recovery, store);
-    uint32_t question = broker->results == NULL ? 0 : results_kill(broker->results, store);
-    if (question == 0)
-        return;
-    struct record record = {.kind = RECORD_DROPPED,
-                            .draw = broker->draw,
-                            .dropped_question = question};
-    records_add(broker->records, &record);
-}
-
 static void dismiss(struct broker *broker, uint64_t peer, enum dismissal reason)
 {
     struct message message = {.kind = MESSAGE_DISMISSED, .dismissed = {.reason = reason}};
@@ -79,7 +63,7 @@ static void on_register(struct broker *broker, uint64_t peer, const struct messa
         struct record record = {.kind = RECORD_STORE, .store = registration->store};
         records_add(broker->records, &record);
     }
-    workers_close(broker, slot);
+    broker_close_store(broker, slot);
     if (broker->recovery == NULL)
         ledger_begin_inventory(broker->ledger, slot);
 }
