@@ -302,7 +302,8 @@ static void misfortune(struct world *world)
         worker_actor_lose_store(world, dice_below(&world->dice, world->plan.workers));
     if (strikes(world, 300))
         fail_sync(world, dice_below(&world->dice, world->plan.workers));
-    if (strikes(world, 200))
+    /* Who has its winners does not send them again for a count from the stores. */
+    if (!world->plan.loses_journal && strikes(world, 200))
         rot(world, dice_below(&world->dice, world->plan.workers));
     if (strikes(world, 400))
         pause_somebody(world);
