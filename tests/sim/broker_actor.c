@@ -117,6 +117,8 @@ static void take_waiting(struct world *world)
     while (taken < actor->waiting_count && broker_wants_bets(actor->broker))
         take_bets(world, actor->waiting[taken++]);
     actor->waiting_count -= taken;
+    if (taken == 0)
+        return;
     memmove(actor->waiting, actor->waiting + taken, actor->waiting_count * sizeof *actor->waiting);
 }
 
