@@ -79,7 +79,6 @@ static enum status start_from_stores(struct broker *broker)
     enum status status = recovery_create(broker->options.recover_stores, &broker->recovery);
     if (status != STATUS_OK)
         return status;
-    recovery_hear_epoch(broker->recovery, broker->own.number);
     broker_note(broker, "recuperacion", NOTE_IN_PROGRESS, "stores awaited: %u",
                 broker->options.recover_stores);
     return STATUS_OK;

@@ -9,7 +9,8 @@ enum { MANIFEST_ASK_BYTES = 512 };
  * and later ones is replaced by what follows. */
 static void record_recovered(struct broker *broker, uint32_t draw)
 {
-    broker->own.number = recovery_epoch_heard(broker->recovery) + 1;
+    uint64_t heard = recovery_epoch_heard(broker->recovery);
+    broker->own.number = (heard > broker->own.number ? heard : broker->own.number) + 1;
     broker->unknown_below = draw;
     struct record record = {.kind = RECORD_RECOVERED,
                             .draw = draw,
@@ -122,11 +123,16 @@ static void ask_manifest(struct broker *broker, uint32_t draw)
         broker_send_worker(broker, stores_at(broker->stores, store)->peer, &message, NULL);
 }
 
-/* The journal has a newer draw than the stores, or the same one and its end: it was not lost. */
+/* The journal was not lost: it has a newer draw than the stores, or the same one and its end; or it
+ * has all that they bring, and they have served no broker after the last of this journal. */
 static bool journal_knows_more(const struct broker *broker, uint32_t draw)
 {
-    return broker->draw > draw ||
-           (broker->draw == draw && draw != 0 && draw_is_over(broker->state));
+    if (broker->draw == 0)
+        return false;
+    if (broker->draw > draw || (broker->draw == draw && draw_is_over(broker->state)))
+        return true;
+    return !recovery_has_unknown(broker->recovery) &&
+           recovery_epoch_heard(broker->recovery) < broker->own.number;
 }
 
 static enum status decide(struct broker *broker, uint32_t draw, enum recovery_finding finding)

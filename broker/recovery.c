@@ -14,6 +14,7 @@ struct witness {
 struct recovery {
     uint32_t stores_needed;
     uint64_t epoch_heard;
+    bool has_unknown;
     uint32_t draw; /* the newest that anybody knows; 0: none */
     bool is_void;
     bool is_forgotten;
@@ -72,9 +73,11 @@ static void begin_draw(struct recovery *recovery, uint32_t draw)
 }
 
 void recovery_hear_item(struct recovery *recovery, uint32_t store,
-                        const struct item_inventory *item)
+                        const struct item_inventory *item, bool is_known)
 {
     CHECK(store < STORES_MAX);
+    if (!is_known)
+        recovery->has_unknown = true;
     if (item->draw > recovery->draw)
         begin_draw(recovery, item->draw);
     if (item->draw < recovery->draw)
@@ -111,6 +114,11 @@ bool recovery_has_stores(const struct recovery *recovery, uint32_t registered)
 uint64_t recovery_epoch_heard(const struct recovery *recovery)
 {
     return recovery->epoch_heard;
+}
+
+bool recovery_has_unknown(const struct recovery *recovery)
+{
+    return recovery->has_unknown;
 }
 
 enum recovery_finding recovery_find(const struct recovery *recovery, uint32_t *draw)

@@ -23,15 +23,19 @@ enum recovery_finding {
 enum status recovery_create(uint32_t stores_needed, struct recovery **recovery);
 void recovery_destroy(struct recovery **recovery);
 
-/* A store registers (its highest broker epoch), and an item of its inventory. */
+/* A store registers (its highest broker epoch), and an item of its inventory; is_known: the journal
+ * has it. */
 void recovery_hear_epoch(struct recovery *recovery, uint64_t number);
 void recovery_hear_item(struct recovery *recovery, uint32_t store,
-                        const struct item_inventory *item);
+                        const struct item_inventory *item, bool is_known);
 /* A store's registration is over: it cannot be asked for a manifest. */
 void recovery_forget_store(struct recovery *recovery, uint32_t store);
 
 bool recovery_has_stores(const struct recovery *recovery, uint32_t registered);
+/* The highest epoch that a store has served. */
 uint64_t recovery_epoch_heard(const struct recovery *recovery);
+/* True when a store brought something that the journal does not have. */
+bool recovery_has_unknown(const struct recovery *recovery);
 
 /* The newest draw and what is known of it. */
 enum recovery_finding recovery_find(const struct recovery *recovery, uint32_t *draw);

@@ -1,7 +1,7 @@
 /* The inside of the broker's core, shared by the files that make it up and by nobody else. From the
  * bottom up: state.c; upkeep.c (stores and dispatch in time), phases.c (the draw's way), intake.c
- * (batches and marks); start.c (from the journal), recover.c (from the stores); workers.c (stores
- * on dispatch), requests.c and past.c (agencies on rendezvous); broker.c on top. */
+ * (batches and marks); start.c (from the journal), known.c, recover.c (from the stores); workers.c
+ * (stores on dispatch), requests.c and past.c (agencies on rendezvous); broker.c on top. */
 #ifndef SORTEO_BROKER_STATE_H
 #define SORTEO_BROKER_STATE_H
 

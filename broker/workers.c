@@ -2,7 +2,7 @@
  * counts. */
 #include <inttypes.h>
 
-#include "broker/state.h"
+#include "broker/known.h"
 
 /* One message of a store that registers or is registered. */
 struct report {
@@ -68,18 +68,6 @@ static void on_register(struct broker *broker, uint64_t peer, const struct messa
         ledger_begin_inventory(broker->ledger, slot);
 }
 
-/* True when a draw that stands in an inventory is one that the journal knows to be over. */
-static bool is_known_over(struct broker *broker, uint32_t draw)
-{
-    struct archived_draw archived;
-    if (draw == broker->draw)
-        return draw_is_over(broker->state);
-    if (draw < broker->unknown_below)
-        return true;
-    return draw < broker->draw &&
-           broker->archive->draw(broker->archive->owner, draw, &archived) == STATUS_OK;
-}
-
 static void fail_unknown(struct broker *broker, uint32_t draw, const char *what)
 {
     broker_fail(broker, STATUS_CONFIG,
@@ -89,24 +77,14 @@ static void fail_unknown(struct broker *broker, uint32_t draw, const char *what)
                 what, draw);
 }
 
+/* Takes a batch of the draw that runs into the ledger; of an older attempt it counts for nothing.
+ */
 static void take_batch(struct broker *broker, const struct report *report,
                        const struct item_inventory *item)
 {
-    struct member *member;
-    if (item->draw != broker->draw) {
-        if (!is_known_over(broker, item->draw))
-            fail_unknown(broker, item->draw, "batches");
-        return;
-    }
-    if (draw_is_over(broker->state))
-        return;
-    member = roll_find(broker->roll, item->agency);
-    if (member == NULL || item->attempt > member->attempt) {
-        if (broker->state == DRAW_OPEN)
-            fail_unknown(broker, item->draw, "an attempt");
-        return;
-    }
-    if (item->attempt < member->attempt)
+    struct member *member = roll_find(broker->roll, item->agency);
+    if (item->draw != broker->draw || draw_is_over(broker->state) || member == NULL ||
+        item->attempt != member->attempt)
         return;
     enum status status = ledger_add_inventory(broker->ledger, report->slot,
                                               roll_index(broker->roll, member), &item->batch);
@@ -118,28 +96,22 @@ static void take_batch(struct broker *broker, const struct report *report,
         broker_fail(broker, status, "cannot take an inventory: %s", status_text(status));
 }
 
-static void take_seal(struct broker *broker, const struct item_inventory *item)
+static void take_item(struct broker *broker, const struct report *report,
+                      const struct item_inventory *item)
 {
-    struct archived_draw archived;
-    bool is_void = item->kind == INVENTORY_VOID;
-
-    if (item->draw == broker->draw && !draw_is_over(broker->state)) {
-        bool agrees = is_void ? broker->state == DRAW_VOIDING
-                              : broker->manifest != NULL && broker->state != DRAW_VOIDING &&
-                                    digest_is_equal(&item->root, manifest_root(broker->manifest));
-        if (!agrees)
-            fail_unknown(broker, item->draw, is_void ? "a void" : "a seal");
-        return;
-    }
-    if (item->draw > broker->draw ||
-        broker->archive->draw(broker->archive->owner, item->draw, &archived) != STATUS_OK) {
-        if (item->draw > broker->draw || item->draw >= broker->unknown_below)
-            fail_unknown(broker, item->draw, is_void ? "a void" : "a seal");
-        return;
-    }
-    if ((archived.phase == PHASE_VOID) != is_void ||
-        (!is_void && !digest_is_equal(&item->root, &archived.root)))
-        fail_unknown(broker, item->draw, is_void ? "a void" : "another seal");
+    static const char *const what[] = {
+        [INVENTORY_BATCH] = "batches",
+        [INVENTORY_SEAL] = "a seal",
+        [INVENTORY_VOID] = "a void",
+        [INVENTORY_FORGOT] = "a mark",
+    };
+    bool is_known = known_has(broker, item);
+    if (broker->recovery != NULL)
+        recovery_hear_item(broker->recovery, report->slot, item, is_known);
+    else if (!is_known)
+        fail_unknown(broker, item->draw, what[item->kind]);
+    else if (item->kind == INVENTORY_BATCH)
+        take_batch(broker, report, item);
 }
 
 /* The end of an inventory: the store takes part from now on. */
@@ -187,12 +159,7 @@ static void on_inventory(struct broker *broker, const struct report *report)
     while (inventory->chunk == store->chunks &&
            (status = item_next_inventory(report->body, &at, &item)) == STATUS_OK) {
         items++;
-        if (broker->recovery != NULL)
-            recovery_hear_item(broker->recovery, report->slot, &item);
-        else if (item.kind == INVENTORY_BATCH)
-            take_batch(broker, report, &item);
-        else if (item.kind != INVENTORY_FORGOT)
-            take_seal(broker, &item);
+        take_item(broker, report, &item);
     }
     if (inventory->chunk != store->chunks || status != STATUS_END || items != inventory->items) {
         dismiss(broker, store->peer, DISMISSAL_INVENTORY);

@@ -176,10 +176,11 @@ enum status sealing_take_void(struct sealing *sealing, const struct workbench *b
     enum status status = seals_look(seals, bench, draw, &kept);
     if (status != STATUS_OK)
         return status;
-    if (kept->kind != SEAL_NONE) {
+    if (kept->kind == SEAL_AS_VOID) {
         keep_seal(sealing, bench, kept, &ZEROS);
         return STATUS_OK;
     }
+    /* A sealed draw that is not published may still be made void; a void stays. */
     struct seal_record record = {.draw = draw,
                                  .kind = SEAL_AS_VOID,
                                  .is_forgotten = kept->is_forgotten};

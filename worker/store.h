@@ -47,7 +47,8 @@ enum seal_kind {
     SEAL_AS_VOID = 2,  /* void: a seal without a manifest */
 };
 
-/* The mark of one draw. The first seal stays for ever; being forgotten is added to it. */
+/* The mark of one draw. The first seal stays for ever, but that a void
+ * replaces a manifest's; being forgotten is added to it. */
 struct seal_record {
     uint32_t draw;
     enum seal_kind kind;

@@ -2,6 +2,7 @@
  * from before the broker's start. */
 #include <criterion/criterion.h>
 
+#include "proto/wire/item.h"
 #include "tests/unit/broker_bench.h"
 
 static void begin(struct bench *bench, uint32_t draws, uint32_t recover_stores)
@@ -142,5 +143,63 @@ Test(broker_races, a_void_that_no_store_has_recorded_is_waited_for, .timeout = 1
     bench_store(&bench, 51, 1, 2);
     bench_sealed(&bench, 51, &(struct digest){{0}});
     cr_expect_eq(bench_poll(&bench, 4, -1).refused.reason, REFUSAL_VOID);
+    bench_close(&bench);
+}
+
+Test(broker_races, a_sealed_draw_may_be_made_void, .timeout = 10)
+{
+    struct bench bench;
+    struct message seal;
+    begin(&bench, 1, 0);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench_batch(&bench, 4, 0);
+    bench_stored(&bench, 50, 4, 0);
+    cr_assert_eq(bench_poll(&bench, 4, 1).kind, MESSAGE_FINISHED);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_SEAL, 0, &seal, NULL));
+    bench.options.void_draw = 1;
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    say_register(&bench, 51, 1);
+    struct item_inventory item = {.kind = INVENTORY_SEAL,
+                                  .draw = 1,
+                                  .root = seal.part.root,
+                                  .number = 7};
+    uint8_t buffer[ITEM_BYTES_MAX];
+    size_t bytes = 0;
+    cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, &item), STATUS_OK);
+    struct message message = {.kind = MESSAGE_INVENTORY,
+                              .inventory = {.is_last = true, .items = 1}};
+    bench_report(&bench, 51, &message, (struct slice){buffer, bytes});
+    cr_expect_eq(verdict(&bench), STATUS_OK);
+    bench_sealed(&bench, 51, &(struct digest){{0}});
+    cr_expect_eq(bench_poll(&bench, 4, 1).refused.reason, REFUSAL_VOID);
+    bench_close(&bench);
+}
+
+Test(broker_races, recover_on_a_journal_that_is_not_lost_voids_nothing, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench, 1, 0);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench_batch(&bench, 4, 0);
+    bench_stored(&bench, 50, 4, 0);
+    bench.options.recover_stores = 1;
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    say_register(&bench, 51, 1);
+    struct item_inventory item = {
+        .kind = INVENTORY_BATCH,
+        .draw = 1,
+        .agency = 4,
+        .attempt = 1,
+        .batch = {.seq = 0, .bets = 1, .digest = bench_digest(4, 0)},
+    };
+    uint8_t buffer[ITEM_BYTES_MAX];
+    size_t bytes = 0;
+    cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, &item), STATUS_OK);
+    struct message message = {.kind = MESSAGE_INVENTORY,
+                              .inventory = {.is_last = true, .items = 1}};
+    bench_report(&bench, 51, &message, (struct slice){buffer, bytes});
+    cr_expect_eq(journal_memory_count(bench.journal, RECORD_VOID, 1), 0);
     bench_close(&bench);
 }

@@ -1,0 +1,14 @@
+/* Whether the journal knows what a store brings. What it does not know means that a newer broker
+ * runs, or that the journal is lost, older than the stores, or not theirs: then the broker ends, or
+ * recovers. */
+#ifndef SORTEO_BROKER_KNOWN_H
+#define SORTEO_BROKER_KNOWN_H
+
+#include "broker/state.h"
+
+/* True when the journal has the draw and the attempt of a batch, or the very end that a store has
+ * recorded; also for draws that a recovery has left behind. A store that has sealed a draw may not
+ * have heard yet that it was made void. cost: a look into the archive for draws that are over. */
+bool known_has(const struct broker *broker, const struct item_inventory *item);
+
+#endif
