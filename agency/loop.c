@@ -352,6 +352,18 @@ static void turn(struct loop *loop)
 
 /* ---- life ---- */
 
+/* A file that is written in the place of the input would destroy the only copy of the bets.
+ * returns true when that ended the loop. */
+static bool end_overwriting(struct loop *loop, const char *path)
+{
+    if (!source_is_at(loop->source, path))
+        return false;
+    progress_gave_up("apuesta_enviada", "choose another --output",
+                     "'%s' is the input, and would be overwritten", path);
+    end(loop, status_exit_code(STATUS_USAGE));
+    return true;
+}
+
 /* Everything that can be found out before anything is sent. returns false when it is over. */
 static bool open_files(struct loop *loop)
 {
@@ -362,11 +374,13 @@ static bool open_files(struct loop *loop)
         end(loop, status_exit_code(status));
         return false;
     }
+    int bytes =
+        snprintf(loop->rejects, sizeof(loop->rejects), "%s.rejects.csv", loop->terms->output);
+    if (end_overwriting(loop, loop->terms->output) || end_overwriting(loop, loop->rejects))
+        return false;
     status = output_create(loop->terms->output, &loop->output);
     if (status == STATUS_OK)
         status = output_folder(loop->terms->output, loop->folder, sizeof(loop->folder));
-    int bytes =
-        snprintf(loop->rejects, sizeof(loop->rejects), "%s.rejects.csv", loop->terms->output);
     if (status == STATUS_OK && (bytes < 0 || (size_t)bytes >= sizeof(loop->rejects)))
         status = STATUS_CANNOT_CREATE;
     if (status != STATUS_OK) {

@@ -57,6 +57,14 @@ void source_close(struct source **source)
     *source = NULL;
 }
 
+bool source_is_at(const struct source *source, const char *path)
+{
+    struct stat ours;
+    struct stat theirs;
+    return fstat(source->descriptor, &ours) == 0 && S_ISREG(ours.st_mode) &&
+           stat(path, &theirs) == 0 && ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}
+
 const char *source_name(const struct source *source)
 {
     return source->name;

@@ -17,6 +17,10 @@ struct source;
 enum status source_open(const char *path, struct source **source);
 void source_close(struct source **source);
 
+/* True when `path` names the very file that is read, whatever its name: whoever writes there
+ * destroys it. False where the source is no file. */
+bool source_is_at(const struct source *source, const char *path);
+
 /* For messages: the path as given, "standard input" for "-". */
 const char *source_name(const struct source *source);
 

@@ -101,6 +101,28 @@ Test(source, fifo_is_copied_and_then_read_from_any_offset)
     folder_destroy(&folder);
 }
 
+Test(source, tells_whether_a_path_is_the_file_that_is_read)
+{
+    struct folder folder = folder_create();
+    const char *path = folder_file(&folder, "bets.csv");
+    const char *other = folder_file(&folder, "other.csv");
+    const char *name = folder_file(&folder, "link.csv");
+    folder_write(path, "row\n", 4);
+    folder_write(other, "row\n", 4);
+    cr_assert_eq(symlink(path, name), 0);
+    struct source *source;
+    cr_assert_eq(source_open(path, &source), STATUS_OK);
+    cr_assert(source_is_at(source, path));
+    cr_assert(source_is_at(source, name));
+    cr_assert_not(source_is_at(source, other));
+    cr_assert_not(source_is_at(source, folder_file(&folder, "none.csv")));
+    source_close(&source);
+    cr_assert_eq(source_open("/dev/null", &source), STATUS_OK);
+    cr_assert_not(source_is_at(source, "/dev/null"), "nothing is lost there");
+    source_close(&source);
+    folder_destroy(&folder);
+}
+
 Test(source, standard_input_is_called_so)
 {
     int pipes[2];

@@ -1,0 +1,33 @@
+#!/usr/bin/python3
+"""What people do when they try it: each time the program says what happened and what to do, ends
+with the right code, and harms nothing.
+"""
+import os
+import unittest
+
+from case import NUMBER, SystemCase
+from cluster import SAMPLES, Cluster, sample
+
+
+class Files(SystemCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.paths = sample(os.path.join(SAMPLES, "few"), 2, 3000, winning_number=NUMBER)
+
+    def test_output_in_the_place_of_the_input(self):
+        """Nobody has to answer: it ends before it dials."""
+        with open(self.paths[0], "rb") as file:
+            text = file.read()
+        with Cluster() as cluster:
+            for name, output in (("bets.csv", "bets.csv"), ("w.rejects.csv", "w")):
+                path = cluster.path(name)
+                with open(path, "wb") as file:
+                    file.write(text)
+                agency = cluster.agency(1, path, output=cluster.path(output))
+                self.expect_exit(agency, 64, f"'{path}' is the input, and would be overwritten")
+                with open(path, "rb") as file:
+                    self.assertEqual(file.read(), text)
+
+
+if __name__ == "__main__":
+    unittest.main()
