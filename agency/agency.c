@@ -239,6 +239,11 @@ const struct declaration *agency_declared(const struct agency *agency)
     return agency->has_ended ? &agency->declaration : NULL;
 }
 
+bool agency_has_result(const struct agency *agency)
+{
+    return agency->has_result;
+}
+
 bool agency_is_refused_for_now(const struct agency *agency)
 {
     return agency->is_not_open;

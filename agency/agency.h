@@ -57,6 +57,7 @@ struct agency_outcome {
     enum agency_cause cause;
     struct message_refused refused; /* with REFUSED */
     bool names_batch;               /* refused.seq is the batch that differs */
+    bool is_final;                  /* HELLO told FINISHED: nothing can start over */
     enum result_fault result_fault;
 };
 
@@ -132,6 +133,7 @@ const struct cuts *agency_cuts(const struct agency *agency);     /* what was cut
 const struct result *agency_result(const struct agency *agency); /* pages so far */
 const struct agency_barrier *agency_barrier(const struct agency *agency);
 const struct declaration *agency_declared(const struct agency *agency); /* NULL until all is read */
+bool agency_has_result(const struct agency *agency); /* published: nothing is sent any more */
 bool agency_is_refused_for_now(const struct agency *agency); /* the draw is not open yet */
 const struct agency_outcome *agency_outcome(const struct agency *agency);
 void agency_count(const struct agency *agency, struct agency_counts *counts);

@@ -167,9 +167,7 @@ static void write_page(struct loop *loop, struct slice body)
     } else if (status == STATUS_WRONG) {
         uint32_t seq, row;
         winners_place(loop->winners, &seq, &row);
-        progress_gave_up("consulta_ganadores", "do not trust this result; ask the draw's operator",
-                         "the result is wrong: batch %u, row %u of %s holds another bet", seq, row,
-                         source_name(loop->source));
+        progress_contradicted(source_name(loop->source), seq, row);
         end(loop, status_exit_code(STATUS_WRONG));
     } else {
         end_disk(loop, loop->terms->output, status);

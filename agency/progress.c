@@ -28,9 +28,13 @@ static void say_plan(struct progress *progress, const struct agency *agency)
               plan->skips_bad_rows ? "skip" : "stop", counts.batches_durable);
     if (!plan_is_equal(plan, wished))
         log_event(LOG_WARN, "hello", LOG_SUCCESS,
-                  "note: the plan of attempt %" PRIu32
-                  " is in force, not this command's; --start-over would begin with another",
+                  "note: the plan of attempt %" PRIu32 " is in force, not this command's",
                   agency_attempt(agency));
+    if (agency_has_result(agency))
+        log_event(LOG_INFO, "sorteo", LOG_SUCCESS,
+                  "draw: %" PRIu32 " | phase: PUBLISHED | note: nothing is sent any more, the "
+                  "winners are fetched again; new bets need another draw (--draw)",
+                  agency_terms(agency)->draw);
 }
 
 static void say_sending(struct progress *progress, const struct agency *agency, int64_t now_ms)
@@ -139,6 +143,11 @@ void progress_won(const struct agency *agency, const char *output)
 
 /* ---- at the end ---- */
 
+/* The likely reason for a winner that the file does not have comes first. */
+static const char other_file_hint[] =
+    "if this is not the file that was sent for the draw, run again with that one, or send this one "
+    "to another draw (--draw); if it is, do not trust this result and ask the draw's operator";
+
 void progress_gave_up(const char *action, const char *hint, const char *format, ...)
 {
     char error[SENTENCE_BYTES_MAX];
@@ -149,9 +158,20 @@ void progress_gave_up(const char *action, const char *hint, const char *format, 
     log_event(LOG_ERROR, action, LOG_FAIL, "error: %s | hint: %s", error, hint);
 }
 
-/* What the user can do about a refusal. */
-static const char *refusal_hint(enum refusal reason)
+void progress_contradicted(const char *input, uint32_t seq, uint32_t row)
 {
+    progress_gave_up("consulta_ganadores", other_file_hint,
+                     "the result is wrong: batch %" PRIu32 ", row %" PRIu32
+                     " of %s holds another bet",
+                     seq, row, input);
+}
+
+/* What the user can do about a refusal. in: is_final: HELLO had told FINISHED. */
+static const char *refusal_hint(enum refusal reason, bool is_final)
+{
+    if (is_final && reason == REFUSAL_DECLARATION)
+        return "this agency has finished with another file, which is final: run again with that "
+               "one, or send this one to another draw (--draw)";
     switch (reason) {
     case REFUSAL_NOT_OPEN:
         return "run it again once the draw is open";
@@ -204,7 +224,7 @@ static void say_refused(const struct agency *agency, const char *action, const c
 {
     const struct agency_outcome *outcome = agency_outcome(agency);
     const struct message_refused *refused = &outcome->refused;
-    const char *hint = refusal_hint(refused->reason);
+    const char *hint = refusal_hint(refused->reason, outcome->is_final);
     const char *text = refusal_text(refused->reason);
     char batch[SENTENCE_BYTES_MAX / 2];
     name_batch(agency_cuts(agency), refused->seq, input, batch, sizeof(batch));
@@ -240,7 +260,7 @@ void progress_failed(const struct agency *agency, const char *broker, const char
         say_refused(agency, action, input, line);
         return;
     case AGENCY_CAUSE_VOID:
-        progress_gave_up(action, refusal_hint(REFUSAL_VOID), "refused: %s",
+        progress_gave_up(action, refusal_hint(REFUSAL_VOID, false), "refused: %s",
                          refusal_text(REFUSAL_VOID));
         return;
     case AGENCY_CAUSE_CONNECT:
@@ -274,7 +294,10 @@ void progress_failed(const struct agency *agency, const char *broker, const char
                          "number");
         return;
     case AGENCY_CAUSE_RESULT:
-        progress_gave_up(action, "do not trust this result; ask the draw's operator",
+        progress_gave_up(action,
+                         outcome->result_fault == RESULT_FAULT_PLACE
+                             ? other_file_hint
+                             : "do not trust this result; ask the draw's operator",
                          "the result is wrong: %s", result_fault_text(outcome->result_fault));
         return;
     case AGENCY_CAUSE_BATCHES:

@@ -34,6 +34,9 @@ void progress_won(const struct agency *agency, const char *output);
 void progress_failed(const struct agency *agency, const char *broker, const char *input,
                      uint64_t line);
 
+/* A winner of the result is not the bet that the file has in its place. */
+void progress_contradicted(const char *input, uint32_t seq, uint32_t row);
+
 /* Anything that the shell found out by itself. in: action of the course's list. */
 void progress_gave_up(const char *action, const char *hint, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -41,6 +41,7 @@ static void on_refused(struct agency *agency, int64_t now_ms, const struct messa
     agency->outcome.refused = *refused;
     agency->outcome.names_batch =
         refused->reason == REFUSAL_REJECTED || refused->reason == REFUSAL_CONFLICT;
+    agency->outcome.is_final = agency->holds_back;
     agency->digests_from = 0;
     agency->ask_at = now_ms;
     if (refused->reason == REFUSAL_DECLARATION && agency_enter(agency, EVENT_DIFFERS))

@@ -118,7 +118,8 @@ class Refusals(SystemCase):
             self.stop(self.waiting_agency(1, source=path), 75)
             self.copy(1, 5 * BATCH_BETS, lambda raw: b"X" + raw)
             self.expect_exit(self.agency(1, source=path), 65,
-                             rf"batch 5 \(lines 501-600 of {path}\) differs")
+                             rf"batch 5 \(lines 501-600 of {path}\) differs .* hint: this agency "
+                             "has finished with another file")
             self.expect_exit(self.agency(1, source=path, start_over=True), 65,
                              "refused: this agency has finished and cannot start over")
             self.copy(1)

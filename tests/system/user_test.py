@@ -28,6 +28,23 @@ class Files(SystemCase):
                 with open(path, "rb") as file:
                     self.assertEqual(file.read(), text)
 
+    def test_the_same_draw_again(self):
+        """With the same file it has its winners again, and is told that nothing was sent; another
+        file is told to be one before anybody suspects the result."""
+        with Cluster(agencies=1, winning_number=NUMBER, linger=600) as cluster:
+            broker, workers = self.start_draw(cluster, 1)
+            self.expect_exit(cluster.agency(1, self.paths[0]), 0)
+            self.expect_exit(broker, 0)
+            broker = cluster.broker()
+            again = cluster.agency(1, self.paths[0])
+            self.expect_exit(again, 0, "sorteo .* draw: 1 .* PUBLISHED .* nothing is sent any more")
+            self.expect_winners(cluster, self.paths[:1])
+            other = cluster.agency(1, self.paths[1], output=cluster.path("other.csv"))
+            self.expect_exit(other, 76, "hint: if this is not the file that was sent")
+            self.assertNotIn("other.csv", os.listdir(cluster.folder))
+            self.stop(broker, 0)
+            self.stop(workers, 0)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -312,6 +312,7 @@ Test(agency_result, refused_declaration_names_the_first_batch_that_differs)
     cr_assert_eq(outcome->refused.reason, REFUSAL_DECLARATION);
     cr_assert(outcome->names_batch);
     cr_assert_eq(outcome->refused.seq, 2);
+    cr_assert_not(outcome->is_final, "it may start over");
     cr_assert_eq(agency_exit_code(stage.agency), 65);
     stage_end(&stage);
 }

@@ -293,6 +293,23 @@ Test(agency_sending, told_finished_reads_to_the_end_and_declares_before_it_sends
     stage_end(&stage);
 }
 
+Test(agency_sending, told_finished_and_refused_its_declaration_knows_that_it_is_final)
+{
+    struct stage stage = begin();
+    struct message admitted = stage_admitted(&stage, 1);
+    admitted.admitted.is_finished = true;
+    stage_answer(&stage, &admitted, (struct slice){0});
+    stage_cut(&stage, 1);
+    stage_read_to_end(&stage);
+    stage_until(&stage, MESSAGE_POLL);
+    stage_refuse(&stage, REFUSAL_DECLARATION, 0);
+    while (agency_state(stage.agency) == AGENCY_NAMING)
+        stage_wait(&stage);
+    cr_assert_eq(agency_outcome(stage.agency)->refused.reason, REFUSAL_DECLARATION);
+    cr_assert(agency_outcome(stage.agency)->is_final);
+    stage_end(&stage);
+}
+
 Test(agency_sending, finished_no_more_declares_again)
 {
     struct stage stage = begin();
