@@ -22,6 +22,20 @@ static struct member *find_member(struct broker *broker, uint32_t draw, uint32_t
 
 /* -- registration -- */
 
+/* What journal and stores say of each other when they do not belong together. */
+static const char not_theirs[] =
+    "lost, older than the stores, or not theirs; start with their journal (--data), or with "
+    "--recover N, or, to begin anew, with other folders for the stores as well";
+
+/* A store's own word cannot tell a newer broker from a journal that was deleted. */
+static void fail_epoch(struct broker *broker, enum status verdict, const struct epoch *heard)
+{
+    broker_fail(broker, verdict,
+                "a store has served a broker of epoch %" PRIu64 ", this one has %" PRIu64
+                ": a newer broker runs, or this journal is %s",
+                heard->number, broker->epoch.number, not_theirs);
+}
+
 static void dismiss(struct broker *broker, uint64_t peer, enum dismissal reason)
 {
     struct message message = {.kind = MESSAGE_DISMISSED, .dismissed = {.reason = reason}};
@@ -45,10 +59,7 @@ static void on_register(struct broker *broker, uint64_t peer, const struct messa
     if (broker->recovery != NULL) {
         recovery_hear_epoch(broker->recovery, registration->epoch.number);
     } else if (order == EPOCH_NEWER || order == EPOCH_RIVAL) {
-        broker_fail(broker, STATUS_CONFIG,
-                    "a store has served a broker of epoch %" PRIu64 ", this one has %" PRIu64
-                    ": a newer broker runs, or this journal is older than the stores",
-                    registration->epoch.number, broker->epoch.number);
+        fail_epoch(broker, STATUS_CONFIG, &registration->epoch);
         return;
     }
     enum status status =
@@ -71,10 +82,8 @@ static void on_register(struct broker *broker, uint64_t peer, const struct messa
 static void fail_unknown(struct broker *broker, uint32_t draw, const char *what)
 {
     broker_fail(broker, STATUS_CONFIG,
-                "a store holds %s of draw %u that the journal does not know: the journal is lost "
-                "or "
-                "older than the stores, or it is not theirs",
-                what, draw);
+                "a store holds %s of draw %u that the journal does not know: it is %s", what, draw,
+                not_theirs);
 }
 
 /* Takes a batch of the draw that runs into the ledger; of an older attempt it counts for nothing.
@@ -322,10 +331,7 @@ static void on_fenced(struct broker *broker, const struct epoch *epoch)
     if (broker->recovery != NULL)
         return;
     if (order == EPOCH_NEWER || order == EPOCH_RIVAL)
-        broker_fail(broker, STATUS_FENCED,
-                    "a store serves a broker of epoch %" PRIu64 ", this one has %" PRIu64
-                    ": another broker has taken over, this one ends",
-                    epoch->number, broker->epoch.number);
+        fail_epoch(broker, STATUS_FENCED, epoch);
 }
 
 void broker_on_worker(struct broker *broker, uint64_t peer, struct slice header, struct slice body,

@@ -3,6 +3,7 @@
 with the right code, and harms nothing.
 """
 import os
+import shutil
 import unittest
 
 from case import NUMBER, SystemCase
@@ -43,6 +44,18 @@ class Files(SystemCase):
             self.expect_exit(other, 76, "hint: if this is not the file that was sent")
             self.assertNotIn("other.csv", os.listdir(cluster.folder))
             self.stop(broker, 0)
+            self.stop(workers, 0)
+
+
+class Folders(SystemCase):
+    def test_broker_s_folder_deleted_while_workers_run(self):
+        """No other broker is there to be told of: the journal is gone, and what to do is said."""
+        with Cluster(agencies=1) as cluster:
+            broker, workers = self.start_draw(cluster, 1)
+            self.stop(broker, 0)
+            shutil.rmtree(cluster.path("broker"))
+            self.expect_exit(cluster.broker(), 78, "epoch 1, this one has 1: .* lost, older .* "
+                                                   "--recover N, or, to begin anew")
             self.stop(workers, 0)
 
 
