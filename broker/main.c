@@ -33,16 +33,12 @@ static enum status restore_record(void *broker, const struct record *record)
 
 static void log_start(const struct command *command, const struct epoch *epoch)
 {
-    const struct terms *terms = &command->broker.terms;
     uint32_t port = command->address.port;
     log_event(LOG_INFO, "listen", LOG_SUCCESS,
               "address: %s | rendezvous: %u | bets: %u | winners: %u | dispatch: %u",
               command->address.host, port, port + 1, port + 2, port + 3);
     log_event(LOG_INFO, "journal", LOG_SUCCESS, "folder: %s | epoch: %" PRIu64, command->folder,
               epoch->number);
-    log_event(LOG_INFO, "wait", LOG_IN_PROGRESS, "draw: %u | agencies: %u | roster: %s",
-              terms->number.draw, terms->agencies_required,
-              terms->roster == NULL ? "any" : "given");
 }
 
 /* Sockets first: who cannot bind must not take the journal from the broker that has the ports. */

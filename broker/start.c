@@ -153,7 +153,11 @@ static enum status void_draw(struct broker *broker)
 
 enum status broker_start_from_journal(struct broker *broker)
 {
+    uint32_t found = broker->draw;
     enum status status = start_draw(broker);
+    bool opens_next = draw_is_over(broker->state) && found < broker_last_draw(broker);
+    if (status == STATUS_OK && broker->draw == found && !opens_next)
+        broker_note_draw(broker);
     broker->epoch = broker->own;
     if (status == STATUS_OK && broker->state == DRAW_SEALED)
         status = results_create(broker->manifest, broker->epoch.number, &broker->results);

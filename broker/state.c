@@ -129,6 +129,22 @@ static enum status open_tables(struct broker *broker)
     return status;
 }
 
+void broker_note_draw(struct broker *broker)
+{
+    const char *phase = phase_name(draw_phase(broker->state));
+    if (draw_is_over(broker->state))
+        broker_note(broker, "sorteo", NOTE_SUCCESS,
+                    "draw: %u | phase: %s | note: it is over and takes no bets; its result is told "
+                    "until the linger ends; another draw needs another id (--draw)",
+                    broker->draw, phase);
+    else
+        broker_note(broker, "sorteo", NOTE_IN_PROGRESS,
+                    "draw: %u | phase: %s | agencies: %u | roster: %s | finished: %u", broker->draw,
+                    phase, broker->terms.agencies_required,
+                    broker->terms.roster == NULL ? "any" : "given",
+                    barrier_finished_count(broker->barrier));
+}
+
 enum status broker_open_draw(struct broker *broker, const struct terms *terms, bool is_restored)
 {
     dispatch_drop_all(broker->dispatch);
@@ -151,8 +167,7 @@ enum status broker_open_draw(struct broker *broker, const struct terms *terms, b
                                 .draw = broker->draw,
                                 .opened = broker->terms};
         records_add(broker->records, &record);
-        broker_note(broker, "sorteo", NOTE_IN_PROGRESS, "draw: %u | phase: OPEN | agencies: %u",
-                    broker->draw, broker->terms.agencies_required);
+        broker_note_draw(broker);
     }
     if (!broker->terms.number.is_given) {
         struct slice seed = {broker->terms.number.seed.bytes, DIGEST_BYTES};

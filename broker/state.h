@@ -49,6 +49,7 @@ struct broker {
     bool is_decided; /* the barrier's timeout was decided */
 
     int64_t ticked_at;
+    int64_t served_at;    /* a batch was sent on, none waited, or it was said what they wait for */
     int64_t linger_until; /* INT64_MAX: draws are left */
     bool is_started;
     enum status verdict;
@@ -64,6 +65,9 @@ struct broker {
 void broker_note(struct broker *broker, const char *action, int result, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 enum { NOTE_SUCCESS = 0, NOTE_FAIL = 1, NOTE_IN_PROGRESS = 2 };
+
+/* Where the draw stands: told at its opening, and when a start finds it. */
+void broker_note_draw(struct broker *broker);
 
 /* The broker cannot go on; the first reason stays. */
 void broker_fail(struct broker *broker, enum status verdict, const char *format, ...)
@@ -112,6 +116,8 @@ void broker_close_store(struct broker *broker, uint32_t store);
 int64_t upkeep_stores(struct broker *broker, int64_t now_ms);
 /* Sends batches on as credit allows. returns true when some are left that could go at once. */
 bool upkeep_dispatch(struct broker *broker, int64_t now_ms);
+/* Tells for whom batches wait that nobody takes: agencies know only that nothing is durable. */
+void upkeep_note_waiting(struct broker *broker, int64_t now_ms);
 
 /* -- phases.c -- */
 

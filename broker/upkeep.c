@@ -79,8 +79,24 @@ bool upkeep_dispatch(struct broker *broker, int64_t now_ms)
         };
         outbox_forward(broker->outbox, stores_at(broker->stores, slot)->peer, &message,
                        parcel.payload);
+        broker->served_at = now_ms;
     }
     return true;
+}
+
+void upkeep_note_waiting(struct broker *broker, int64_t now_ms)
+{
+    if (dispatch_queue_weight(broker->dispatch) == 0)
+        broker->served_at = now_ms;
+    if (now_ms - broker->served_at < broker->options.lease_ms)
+        return;
+    broker->served_at = now_ms + WAIT_MS_MAX - broker->options.lease_ms;
+    uint32_t registered = stores_registered_count(broker->stores);
+    broker_note(broker, "apuesta_recibida", NOTE_IN_PROGRESS,
+                "draw: %u | queue_bytes: %zu | stores: %u | waiting_for: %s", broker->draw,
+                dispatch_queue_weight(broker->dispatch), registered,
+                registered == 0 ? "a worker, none is registered: start sorteo-worker"
+                                : "room in a store, see the logs of the workers");
 }
 
 int64_t upkeep_stores(struct broker *broker, int64_t now_ms)

@@ -1,0 +1,99 @@
+/* What the broker's operator is told without asking: for whom it waits, and that it does not. */
+#include <criterion/criterion.h>
+
+#include "tests/unit/broker_bench.h"
+
+/* How many lines told so far hold both words; takes all of them. */
+static unsigned count_lines(struct bench *bench, const char *word, const char *other)
+{
+    struct broker_event event;
+    unsigned count = 0;
+    while (broker_next_event(bench->broker, &event))
+        count += strstr(event.text, word) != NULL && strstr(event.text, other) != NULL;
+    return count;
+}
+
+static void begin(struct bench *bench, uint32_t agencies)
+{
+    struct broker_options options;
+    bench_options(&options);
+    options.terms.agencies_required = agencies;
+    bench_open(bench, &options);
+}
+
+Test(broker_notes, batches_that_nobody_takes_are_said_to_wait_for_a_worker, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench, 1);
+    bench_hello(&bench, 4, 0);
+    bench_pass(&bench, 2 * LEASE_MS);
+    cr_assert_eq(count_lines(&bench, "waiting_for", ""), 0, "no batch waits");
+    bench_batch(&bench, 4, 0);
+    bench_pass(&bench, LEASE_MS - 1);
+    cr_assert_eq(count_lines(&bench, "waiting_for", ""), 0, "a worker may be about to come");
+    bench_pass(&bench, LEASE_MS);
+    cr_assert_eq(count_lines(&bench, "stores: 0 ", "start sorteo-worker"), 1);
+    bench_pass(&bench, WAIT_MS_MAX - LEASE_MS);
+    cr_assert_eq(count_lines(&bench, "waiting_for", ""), 0);
+    bench_pass(&bench, 2 * LEASE_MS);
+    cr_assert_eq(count_lines(&bench, "stores: 0 ", "start sorteo-worker"), 1);
+    bench_store(&bench, 50, 1, 1);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_FORWARD, 0, NULL, NULL));
+    (void)count_lines(&bench, "", "");
+    bench_pass(&bench, 2 * WAIT_MS_MAX);
+    cr_assert_eq(count_lines(&bench, "waiting_for", ""), 0);
+    bench_close(&bench);
+}
+
+Test(broker_notes, batches_without_room_in_a_store_are_said_to_wait_for_it, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench, 1);
+    bench_hello(&bench, 4, 0);
+    bench_store(&bench, 50, 1, 1);
+    bench_batch(&bench, 4, 0);
+    const uint8_t range[] = {0x92, 0x00, 0x01}; /* one from 0 on */
+    struct message returned = {
+        .kind = MESSAGE_RETURNED,
+        .draw = 1,
+        .returned = {.agency = 4, .attempt = 1, .seqs = {range, sizeof range}},
+    };
+    bench_report(&bench, 50, &returned, (struct slice){0});
+    bench_batch(&bench, 4, 0);
+    struct message pong = {.kind = MESSAGE_PONG};
+    for (int i = 0; i < 6; i++) {
+        bench_report(&bench, 50, &pong, (struct slice){0});
+        bench_pass(&bench, LEASE_MS / 4);
+    }
+    cr_assert_eq(count_lines(&bench, "stores: 1 ", "room in a store"), 1);
+    bench_close(&bench);
+}
+
+Test(broker_notes, a_start_says_where_the_draw_stands, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench, 2);
+    cr_assert_eq(count_lines(&bench, "phase: OPEN | agencies: 2", "finished: 0"), 1);
+    bench_hello(&bench, 4, 0);
+    cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    cr_assert_eq(count_lines(&bench, "phase: OPEN | agencies: 2", "finished: 1"), 1);
+    bench_close(&bench);
+}
+
+Test(broker_notes, a_start_after_the_last_draw_waits_for_nobody, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench, 1);
+    bench_hello(&bench, 4, 0);
+    cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
+    cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_RESULT);
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    cr_assert_eq(count_lines(&bench, "phase: PUBLISHED", "takes no bets"), 1);
+    bench.options.draws = 2;
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    struct broker_event event;
+    cr_assert(broker_next_event(bench.broker, &event));
+    cr_assert_not_null(strstr(event.text, "draw: 2 | phase: OPEN"), "%s", event.text);
+    bench_close(&bench);
+}
