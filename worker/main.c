@@ -56,8 +56,10 @@ static int work(void *argument)
         log_event(LOG_INFO, "open_store", LOG_SUCCESS, "path: %s", lock.path);
         code = worker_loop_run(&command->loop, store);
     } else {
-        log_event(LOG_ERROR, "open_store", LOG_FAIL, "reason: %s | detail: %s", status_text(status),
-                  problem);
+        log_event(LOG_ERROR, "open_store", LOG_FAIL,
+                  "reason: %s | hint: --store needs a folder of its own that can be written and "
+                  "has room | code: %d",
+                  problem[0] != '\0' ? problem : status_text(status), code);
     }
     store_close(&store);
     lock_release(&lock);
@@ -71,33 +73,33 @@ static void read_command(struct command *command, int argc, char **argv)
          .argument = "HOST[:PORT]",
          .type = OPTION_TEXT,
          .value = &command->broker,
-         .help = "The broker to work for"},
+         .help = "the broker to work for"},
         {.name = "workers",
          .argument = "N",
          .type = OPTION_NUMBER,
          .value = &command->workers,
          .min = 1,
          .max = POOL_WORKERS_MAX,
-         .help = "Processes to start, each with a store of its own"},
+         .help = "processes to start, each with a store of its own"},
         {.name = "store",
          .argument = "DIR",
          .type = OPTION_TEXT,
          .value = &command->store,
-         .help = "Folder of the stores; each worker takes the lowest of DIR/0, DIR/1, ... that "
+         .help = "folder of the stores; each worker takes the lowest of DIR/0, DIR/1, ... that "
                  "nobody holds"},
         {.name = "commit-ms",
          .argument = "MS",
          .type = OPTION_NUMBER,
          .value = &command->commit_ms,
          .max = COMMIT_MS_MAX,
-         .help = "Longest time that a batch waits for others before they are made durable"},
+         .help = "longest time that a batch waits for others before they are made durable"},
         {.name = "commit-bytes",
          .argument = "BYTES",
          .type = OPTION_NUMBER,
          .value = &command->commit_bytes,
          .min = 1,
          .max = CREDIT_BYTES_MAX,
-         .help = "Bytes of batches that are made durable at once, at the latest"},
+         .help = "bytes of batches that are made durable at once, at the latest"},
     };
     const struct program program = {
         .name = "sorteo-worker",

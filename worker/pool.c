@@ -45,6 +45,7 @@ bool pool_restarts(int wait_status, int *code)
     switch (*code) {
     case EX_OK:
     case EX_USAGE:
+    case EX_CANTCREAT:
     case EX_PROTOCOL:
     case EX_NOPERM:
     case EX_CONFIG:

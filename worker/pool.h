@@ -20,8 +20,9 @@ enum {
 
 /* What becomes of a worker process that has ended. in: wait_status: of waitpid.
  * returns true when it is to be started again: it was killed, or failed in a way that may pass.
- * One that was told to end (0) or must not be run again unasked (64, 76, 77, 78) is not. out:
- * code: its exit code, 128 + the signal's number where it was killed. */
+ * One that was told to end (0), has no folder to work in (73), or must not be run again unasked
+ * (64, 76, 77, 78) is not. out: code: its exit code, 128 + the signal's number where it was
+ * killed. */
 bool pool_restarts(int wait_status, int *code);
 
 /* Pause before the next start of a worker whose last pause was `pause_ms` and who lived

@@ -46,7 +46,7 @@ static enum status refuse(struct store_lmdb *lmdb, int code)
         return store_lmdb_fail(lmdb, STATUS_IO, "write", code);
     lmdb->space.has_been_full = true;
     lmdb->is_short = true;
-    return store_lmdb_fail(lmdb, STATUS_FULL, "write", code);
+    return store_lmdb_fail(lmdb, STATUS_FULL, "write", 0); /* LMDB's map is as large as the room */
 }
 
 /* Arrivals go on behind the last one that is there. */

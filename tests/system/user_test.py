@@ -58,6 +58,17 @@ class Folders(SystemCase):
                                                    "--recover N, or, to begin anew")
             self.stop(workers, 0)
 
+    def test_store_that_cannot_be_made(self):
+        """One worker or several: there is nothing to wait for, so nobody tries again."""
+        with Cluster() as cluster:
+            path = cluster.path("file")
+            open(path, "wb").close()
+            for count in (1, 3):
+                workers = cluster.workers(count, folder="file")
+                self.expect_exit(workers, 73,
+                                 f"cannot create '{path}': Not a directory .* hint: --store")
+                self.assertEqual(workers.log().count("open_store"), count)
+
 
 if __name__ == "__main__":
     unittest.main()
