@@ -7,7 +7,7 @@ import shutil
 import unittest
 
 from case import NUMBER, SystemCase
-from cluster import SAMPLES, Cluster, sample
+from cluster import BIN, ROOT, SAMPLES, Cluster, sample
 
 
 class Files(SystemCase):
@@ -68,6 +68,32 @@ class Folders(SystemCase):
                 self.expect_exit(workers, 73,
                                  f"cannot create '{path}': Not a directory .* hint: --store")
                 self.assertEqual(workers.log().count("open_store"), count)
+
+
+class Demo(SystemCase):
+    """`make demo` with what cannot go well: it says so at once instead of waiting for ever."""
+
+    def demo(self, cluster, workers=1):
+        script = os.path.join(ROOT, "deploy", "demo")
+        return cluster.start("demo", [script], [BIN, workers, 2, 100],
+                             environment={"PORT": str(cluster.port)})
+
+    def test_a_draw(self):
+        with Cluster() as cluster:
+            self.expect_exit(self.demo(cluster), 0, "== 100 bets sent, stored, sealed, drawn")
+
+    def test_port_of_another_broker(self):
+        """Its agencies must not take part in a stranger's draw."""
+        with Cluster(agencies=2) as cluster:
+            broker, workers = self.start_draw(cluster, 1)
+            self.expect_exit(self.demo(cluster), 75, "already in use(.|\n)* make demo PORT=")
+            self.stop(broker, 0)
+            self.assertNotIn("action: agencia", broker.log())
+            self.stop(workers, 0)
+
+    def test_no_workers(self):
+        with Cluster() as cluster:
+            self.expect_exit(self.demo(cluster, 0), 64, "the worker ended with 64(.|\n)* from 1 to")
 
 
 if __name__ == "__main__":
