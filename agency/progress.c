@@ -47,8 +47,10 @@ static void say_sending(struct progress *progress, const struct agency *agency, 
     if (is_sent && counts.batches_durable == counts.batches_cut && !progress->has_said_sent) {
         progress->has_said_sent = true;
         log_event(LOG_INFO, "apuesta_enviada", LOG_SUCCESS,
-                  "cantidad: %" PRIu64 " | batches: %" PRIu32 " | sent_again: %" PRIu64,
-                  agency_declared(agency)->bets, counts.batches_cut, counts.batches_again);
+                  "cantidad: %" PRIu64 " | batches: %" PRIu32 " | rejected: %" PRIu64
+                  " | sent_again: %" PRIu64,
+                  agency_declared(agency)->bets, counts.batches_cut,
+                  agency_declared(agency)->rejected, counts.batches_again);
         return;
     }
     bool is_sending = state == AGENCY_SENDING || state == AGENCY_READING || is_sent;

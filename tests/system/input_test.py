@@ -64,7 +64,7 @@ class BadRows(SystemCase):
                 agencies.append(cluster.agency(agency, path, bad_rows="skip", start_over=True))
             for agency, (kind, bad, reason) in enumerate(BAD_ROWS, 1):
                 with self.subTest(kind):
-                    self.expect_exit(agencies[agency - 1], 0)
+                    self.expect_exit(agencies[agency - 1], 0, "apuesta_enviada .* rejected: 1 ")
                     self.check_skipped(cluster, broker, agency, self.rows_with(bad), reason)
             self.expect_exit(broker, 0)
             self.stop(workers, 0)
