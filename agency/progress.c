@@ -54,9 +54,15 @@ static void say_sending(struct progress *progress, const struct agency *agency, 
         return;
     }
     bool is_sending = state == AGENCY_SENDING || state == AGENCY_READING || is_sent;
+    bool has_moved = counts.batches_durable != progress->durable ||
+                     counts.batches_in_flight != progress->in_flight;
     if (!is_sending || progress->has_said_sent || counts.batches_in_flight == 0 ||
+        (!has_moved && now_ms < progress->repeat_at) ||
         !log_limit_allows(&progress->sending, now_ms, PROGRESS_SENDING_MS, &suppressed))
         return;
+    progress->repeat_at = now_ms + PROGRESS_WAITING_MS;
+    progress->durable = counts.batches_durable;
+    progress->in_flight = counts.batches_in_flight;
     log_event(LOG_INFO, "apuesta_enviada", LOG_IN_PROGRESS,
               "cantidad: %" PRIu64 " | batches: %" PRIu32 " | durable: %" PRIu32
               " | waiting_for: the acknowledgement of %" PRIu32 " batches",

@@ -7,8 +7,8 @@
 #include "proto/host/log.h"
 
 enum {
-    PROGRESS_SENDING_MS = 2000,  /* between two lines while sending */
-    PROGRESS_WAITING_MS = 15000, /* between two that say the same at the barrier */
+    PROGRESS_SENDING_MS = 2000,  /* between two lines while sending, when something moved */
+    PROGRESS_WAITING_MS = 15000, /* between two that say the same */
     PROGRESS_ASKING_MS = 5000,   /* between two while the broker does not answer */
 };
 
@@ -16,6 +16,9 @@ enum {
 struct progress {
     bool has_said_plan;
     bool has_said_sent;
+    uint32_t durable;           /* batches, as they were last told */
+    uint32_t in_flight;         /* likewise */
+    int64_t repeat_at;          /* the line about them, though nothing has moved */
     struct agency_barrier said; /* the barrier as it was last told */
     struct log_limit sending;
     struct log_limit waiting;
