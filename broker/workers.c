@@ -153,27 +153,35 @@ static void welcome(struct broker *broker, const struct report *report)
     }
 }
 
+/* True when the body is as many items as the header says, each of the specified form: nothing of
+ * another one is believed. */
+static bool inventory_is_whole(const struct message_inventory *inventory, struct slice body)
+{
+    struct item_inventory item;
+    uint32_t items = 0;
+    size_t at = 0;
+    enum status status;
+    while ((status = item_next_inventory(body, &at, &item)) == STATUS_OK)
+        items++;
+    return status == STATUS_END && items == inventory->items;
+}
+
 static void on_inventory(struct broker *broker, const struct report *report)
 {
     const struct message_inventory *inventory = &report->message->inventory;
     struct store *store = stores_at(broker->stores, report->slot);
     struct item_inventory item;
     struct message ping = {.kind = MESSAGE_PING};
-    uint32_t items = 0;
     size_t at = 0;
-    enum status status = STATUS_END;
 
     if (store->state != STORE_REGISTERING)
         return;
-    while (inventory->chunk == store->chunks &&
-           (status = item_next_inventory(report->body, &at, &item)) == STATUS_OK) {
-        items++;
-        take_item(broker, report, &item);
-    }
-    if (inventory->chunk != store->chunks || status != STATUS_END || items != inventory->items) {
+    if (inventory->chunk != store->chunks || !inventory_is_whole(inventory, report->body)) {
         dismiss(broker, store->peer, DISMISSAL_INVENTORY);
         return;
     }
+    while (item_next_inventory(report->body, &at, &item) == STATUS_OK)
+        take_item(broker, report, &item);
     store->chunks++;
     broker_send_worker(broker, store->peer, &ping, NULL);
     store->pinged_at = report->now_ms;
@@ -183,6 +191,17 @@ static void on_inventory(struct broker *broker, const struct report *report)
 
 /* -- what became of batches -- */
 
+static bool stored_is_whole(const struct message_stored *stored, struct slice body)
+{
+    struct item_stored item;
+    uint32_t items = 0;
+    size_t at = 0;
+    enum status status;
+    while ((status = item_next_stored(body, &at, &item)) == STATUS_OK)
+        items++;
+    return status == STATUS_END && items == stored->items;
+}
+
 static void on_stored(struct broker *broker, const struct report *report)
 {
     const struct message_stored *stored = &report->message->stored;
@@ -191,7 +210,7 @@ static void on_stored(struct broker *broker, const struct report *report)
     struct item_stored item;
     size_t at = 0;
 
-    if (member == NULL || draw_is_over(broker->state))
+    if (member == NULL || draw_is_over(broker->state) || !stored_is_whole(stored, report->body))
         return;
     uint32_t index = roll_index(broker->roll, member);
     while (item_next_stored(report->body, &at, &item) == STATUS_OK) {

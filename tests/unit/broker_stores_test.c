@@ -88,6 +88,51 @@ Test(broker_stores, a_chunk_out_of_order_ends_the_registration, .timeout = 10)
     bench_close(&bench);
 }
 
+/* Its first item would end the broker, were it believed. */
+Test(broker_stores, nothing_of_a_chunk_is_believed_that_has_a_byte_too_many, .timeout = 10)
+{
+    struct bench bench;
+    struct message dismissed;
+    uint8_t buffer[ITEM_BYTES_MAX] = {0};
+    size_t bytes = 0;
+    struct message inventory = {.kind = MESSAGE_INVENTORY,
+                                .inventory = {.is_last = true, .items = 1}};
+    const struct item_inventory item = {.kind = INVENTORY_SEAL, .draw = 1};
+    begin(&bench);
+    struct message registration = registration_of(1, 1);
+    bench_report(&bench, 50, &registration, (struct slice){0});
+    cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, &item), STATUS_OK);
+    bench_report(&bench, 50, &inventory, (struct slice){buffer, bytes + 1});
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_DISMISSED, 0, &dismissed, NULL));
+    cr_assert_eq(dismissed.dismissed.reason, DISMISSAL_INVENTORY);
+    cr_assert_eq(verdict(&bench), STATUS_OK);
+    bench_close(&bench);
+}
+
+Test(broker_stores, nothing_of_stored_is_believed_that_has_other_items_than_it_says, .timeout = 10)
+{
+    struct bench bench;
+    uint8_t buffer[ITEM_BYTES_MAX] = {0};
+    size_t bytes = 0;
+    struct message stored = {.kind = MESSAGE_STORED,
+                             .draw = 1,
+                             .stored = {.agency = 4, .attempt = 1, .items = 2}};
+    const struct item_stored item = {.seq = 0, .bets = 1, .digest = bench_digest(4, 0)};
+    begin(&bench);
+    bench_hello(&bench, 4, 0);
+    bench_store(&bench, 50, 1, 1);
+    bench_batch(&bench, 4, 0);
+    cr_assert_eq(item_pack_stored(buffer, sizeof buffer, &bytes, &item), STATUS_OK);
+    bench_report(&bench, 50, &stored, (struct slice){buffer, bytes});
+    cr_assert(!bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0), "one item of two");
+    stored.stored.items = 1;
+    bench_report(&bench, 50, &stored, (struct slice){buffer, bytes + 1});
+    cr_assert(!bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0), "a byte too many");
+    bench_report(&bench, 50, &stored, (struct slice){buffer, bytes});
+    cr_assert(bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0));
+    bench_close(&bench);
+}
+
 Test(broker_stores, a_copied_store_is_dismissed, .timeout = 10)
 {
     struct bench bench;
