@@ -27,6 +27,7 @@ struct values {
     uint64_t barrier_timeout_s;
     int on_timeout; /* enum timeout_action */
     uint64_t quorum;
+    bool has_quorum;
     uint64_t store_grace_s;
     uint64_t recover;
     bool has_recover;
@@ -132,6 +133,21 @@ static void read_address(const struct program *program, const struct values *val
                          : ", which is no address of this machine and so means every interface,");
 }
 
+/* What would never come to anything is a mistake: the draw would wait for ever, or end as void, and
+ * the journal would keep it. */
+static void read_timeout(const struct program *program, const struct values *values,
+                         struct terms *terms)
+{
+    terms->barrier_timeout_ms = (int64_t)values->barrier_timeout_s * 1000;
+    terms->on_timeout = values->on_timeout == TIMEOUT_DRAW ? TIMEOUT_DRAW : TIMEOUT_VOID;
+    if (terms->on_timeout == TIMEOUT_DRAW && terms->barrier_timeout_ms == 0)
+        options_fail(program, "--on-timeout draw needs --barrier-timeout S: without it the draw "
+                              "waits for ever");
+    if (values->has_quorum && terms->on_timeout != TIMEOUT_DRAW)
+        options_fail(program, "--quorum needs --on-timeout draw: else a draw that somebody does "
+                              "not finish is void");
+}
+
 static void read_values(const struct program *program, const struct values *values,
                         struct command *command)
 {
@@ -140,8 +156,7 @@ static void read_values(const struct program *program, const struct values *valu
     read_members(program, values, command);
     read_number(program, values, &terms->number);
     terms->number.draw = (uint32_t)values->draw;
-    terms->barrier_timeout_ms = (int64_t)values->barrier_timeout_s * 1000;
-    terms->on_timeout = values->on_timeout == TIMEOUT_DRAW ? TIMEOUT_DRAW : TIMEOUT_VOID;
+    read_timeout(program, values, terms);
     broker->draws = (uint32_t)values->draws;
     if (values->draws > 0 && values->draw + values->draws - 1 > UINT32_MAX)
         options_fail(program, "--draw and --draws lead beyond the highest id, 4294967295");
@@ -190,7 +205,7 @@ void command_read(int argc, char **argv, struct command *command)
          NULL, "seconds after the draw's first agency to wait for the others; 0: for ever"},
         {"on-timeout", "WHAT", OPTION_CHOICE, &v.on_timeout, 0, 0, timeout_actions, NULL, NULL,
          "what happens then: void, or draw with the agencies that have finished"},
-        {"quorum", "N", OPTION_NUMBER, &v.quorum, 1, AGENCIES_MAX, NULL, NULL, NULL,
+        {"quorum", "N", OPTION_NUMBER, &v.quorum, 1, AGENCIES_MAX, NULL, NULL, &v.has_quorum,
          "agencies that have to have finished for --on-timeout draw; with fewer it is void"},
         {"store-grace", "S", OPTION_NUMBER, &v.store_grace_s, 0, SECONDS_MAX, NULL, NULL, NULL,
          "seconds without a sign of life after which a store is given up and replaced"},

@@ -85,7 +85,7 @@ Test(command, takes_what_belongs_to_this_process)
 
 Test(command, waits_for_all_of_a_roster)
 {
-    const struct command *command = READ("--roster", "9,1,5-7", "--quorum=5");
+    const struct command *command = READ("--roster", "9,1,5-7");
     static const uint32_t ids[] = {1, 5, 6, 7, 9};
     cr_assert_eq(command->broker.terms.agencies_required, 5);
     cr_assert_eq(command->broker.terms.roster_count, 5);
@@ -131,7 +131,8 @@ REFUSES(refuses_a_roster_of_another_form, "--roster=1,,2")
 REFUSES(refuses_a_roster_that_names_one_twice, "--roster=1,1")
 REFUSES(refuses_a_roster_that_is_too_long, "--roster=1-1025")
 REFUSES(refuses_a_roster_of_another_size_than_agencies, "--roster=1-3", "--agencies=2")
-REFUSES(refuses_a_quorum_above_the_agencies, "--agencies=2", "--quorum=3")
+REFUSES(refuses_a_quorum_above_the_agencies, "--agencies=2", "--quorum=3", "--barrier-timeout=9",
+        "--on-timeout=draw")
 REFUSES(refuses_a_range_without_a_dash, "--agencies=1", "--number-range=9")
 REFUSES(refuses_a_range_without_an_end, "--agencies=1", "--number-range=9-")
 REFUSES(refuses_a_range_with_more_behind_it, "--agencies=1", "--number-range=1-9x")
@@ -142,6 +143,8 @@ REFUSES(refuses_a_winning_number_above_the_range, "--agencies=1", "--winning-num
 REFUSES(refuses_a_winning_number_below_the_range, "--agencies=1", "--winning-number=1",
         "--number-range=2-3")
 REFUSES(refuses_draws_beyond_the_last_id, "--agencies=1", "--draw=4294967295", "--draws=2")
+REFUSES(refuses_an_action_on_a_timeout_that_never_comes, "--agencies=2", "--on-timeout=draw")
+REFUSES(refuses_a_quorum_where_a_timeout_voids, "--agencies=2", "--barrier-timeout=9", "--quorum=2")
 REFUSES(refuses_another_action_on_timeout, "--agencies=1", "--on-timeout=wait")
 REFUSES(refuses_every_interface_without_insecure, "--agencies=1", "--bind=*")
 REFUSES(refuses_a_foreign_name_without_insecure, "--agencies=1", "--bind=sorteo.invalid")
