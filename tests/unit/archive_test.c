@@ -1,5 +1,7 @@
 /* Results as they are read back: pages in (seq, row) order from any index, of published draws
  * only. */
+#include <sqlite3.h>
+
 #include "tests/unit/journal_fixture.h"
 
 /* Draw 1, agency 4: even seqs were found by question 1, odd ones by question 2, in pages of 50
@@ -271,5 +273,64 @@ Test(archive, refuses_a_page_that_is_not_of_the_form, .timeout = 10)
     records_add(fixture.records, &record);
     cr_assert_eq(fixture_try(&fixture), STATUS_MALFORMED);
     cr_assert_not_null(strstr(journal_problem(fixture.journal), "agency 4 in draw 1"));
+    fixture_end(&fixture);
+}
+
+/* Questions are numbered from 1 on in each draw. */
+Test(archive, keeps_the_pages_that_another_draws_question_of_that_number_found, .timeout = 10)
+{
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    begin_draw(&fixture);
+    add_found(&fixture, 1, 1, 4, (uint32_t[]){0}, 1, 1);
+    publish(&fixture);
+    add_opened(&fixture, 2);
+    add_dropped(&fixture, 2, 1);
+    fixture_write(&fixture);
+    uint8_t body[ITEM_BYTES_MAX];
+    size_t bytes = 0;
+    cr_assert_eq(read_page(&fixture, 4, 0, sizeof body, body, &bytes), 1);
+    check_page(body, bytes, 0, 1);
+    fixture_end(&fixture);
+}
+
+Test(archive, has_nothing_left_of_a_draw_that_was_recovered, .timeout = 10)
+{
+    struct fixture fixture;
+    struct archived_agency agency;
+    fixture_begin(&fixture);
+    begin_draw(&fixture);
+    add_found(&fixture, 1, 1, 4, (uint32_t[]){0}, 1, 1);
+    publish(&fixture);
+    struct record recovered = {.kind = RECORD_RECOVERED, .draw = 1, .recovered_epoch = 40};
+    records_add(fixture.records, &recovered);
+    begin_draw(&fixture);
+    publish(&fixture);
+    cr_assert_eq(fixture.archive.agency(fixture.archive.owner, 1, 4, &agency), STATUS_OK);
+    cr_assert_eq(agency.winners, 0);
+    fixture_end(&fixture);
+}
+
+Test(archive, ends_the_journal_when_a_page_cannot_be_read, .timeout = 10)
+{
+    struct fixture fixture;
+    sqlite3 *other;
+    char path[128];
+    uint8_t body[ITEM_BYTES_MAX];
+    size_t bytes = 0;
+    uint32_t upto = 0;
+    fixture_begin(&fixture);
+    begin_draw(&fixture);
+    add_found(&fixture, 1, 1, 4, (uint32_t[]){0}, 1, 1);
+    publish(&fixture);
+    snprintf(path, sizeof path, "%s/journal.sqlite", fixture.folder);
+    cr_assert_eq(sqlite3_open(path, &other), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(other, "DELETE FROM winners", NULL, NULL, NULL), SQLITE_OK);
+    cr_assert_eq(sqlite3_close(other), SQLITE_OK);
+    cr_assert_eq(fixture.archive.page(fixture.archive.owner, 1, 4, 0, body, sizeof body, &bytes,
+                                      &upto),
+                 STATUS_IO);
+    add_store(&fixture, 5);
+    cr_assert_eq(fixture_try(&fixture), STATUS_IO, "nothing is written behind that");
     fixture_end(&fixture);
 }

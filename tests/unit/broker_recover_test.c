@@ -13,15 +13,14 @@ static void begin(struct bench *bench)
     bench_open(bench, &options);
 }
 
-/* Store 1 registers over `peer` with these items, having served a broker of `epoch`. */
-static void bring(struct bench *bench, uint64_t peer, uint64_t epoch,
-                  const struct item_inventory *items, uint32_t items_count)
+static void bring_store(struct bench *bench, uint64_t peer, uint8_t id, const struct epoch *served,
+                        const struct item_inventory *items, uint32_t items_count)
 {
     uint8_t buffer[4 * ITEM_BYTES_MAX];
     size_t bytes = 0;
     struct message registration = {
         .kind = MESSAGE_REGISTER,
-        .registration = {.store = {{1}}, .opening = {1, {{1}}}, .epoch = {epoch, {{7}}}},
+        .registration = {.store = {{id}}, .opening = {1, {{id}}}, .epoch = *served},
     };
     struct message inventory = {.kind = MESSAGE_INVENTORY,
                                 .inventory = {.is_last = true, .items = items_count}};
@@ -29,6 +28,14 @@ static void bring(struct bench *bench, uint64_t peer, uint64_t epoch,
         cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, &items[i]), STATUS_OK);
     bench_report(bench, peer, &registration, (struct slice){0});
     bench_report(bench, peer, &inventory, (struct slice){buffer, bytes});
+}
+
+/* Store 1 registers over `peer` with these items, having served a broker of `epoch`. */
+static void bring(struct bench *bench, uint64_t peer, uint64_t epoch,
+                  const struct item_inventory *items, uint32_t items_count)
+{
+    struct epoch served = {epoch, {{7}}};
+    bring_store(bench, peer, 1, &served, items, items_count);
 }
 
 static enum status verdict(struct bench *bench)
@@ -133,22 +140,14 @@ Test(broker_recover, goes_on_with_a_sealed_draw_from_a_stores_manifest, .timeout
     cr_assert_eq(sealed->sealed.number, 7);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_DECLARATION, 2), 1);
 
-    struct message registration = {.kind = MESSAGE_REGISTER,
-                                   .registration = {.store = {{1}},
-                                                    .opening = {1, {{1}}},
-                                                    .epoch = {6, {{1, 0xb0}}}}};
-    uint8_t buffer[4 * ITEM_BYTES_MAX];
-    size_t bytes = 0;
-    struct message inventory = {.kind = MESSAGE_INVENTORY,
-                                .inventory = {.is_last = true, .items = 3}};
-    for (size_t i = 0; i < 3; i++)
-        cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, &items[i]), STATUS_OK);
-    bench_report(&bench, 52, &registration, (struct slice){0});
-    bench_report(&bench, 52, &inventory, (struct slice){buffer, bytes});
+    struct epoch served = {6, {{1, 0xb0}}};
+    bring_store(&bench, 52, 1, &served, items, 3);
     cr_assert_eq(verdict(&bench), STATUS_OK, "an older draw's seal is known to be over");
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 52, MESSAGE_SEAL, 0, NULL, NULL));
     bench.options.recover_stores = 0;
     cr_assert_eq(bench_restart(&bench), STATUS_OK, "and the journal has it from now on");
+    bring_store(&bench, 53, 1, &served, items, 3);
+    cr_assert_eq(verdict(&bench), STATUS_OK, "what became unknown stays so");
     manifest_destroy(&manifest);
     bench_close(&bench);
 }
@@ -172,9 +171,86 @@ Test(broker_recover, asks_nobody_twice_for_a_manifest_that_was_wrong, .timeout =
     };
     bench_report(&bench, 50, &part, packed);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_SEALED, 2), 0);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_OPENED, 1), 0, "nor the other draw");
     cr_assert(!bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_MANIFEST, 0, NULL, NULL));
     manifest_destroy(&manifest);
     manifest_destroy(&other);
+    bench_close(&bench);
+}
+
+/* Two stores that have the seal of this manifest; the one over peer 50 is asked. */
+static void bring_two(struct bench *bench, const struct manifest *manifest)
+{
+    struct epoch served = {5, {{7}}};
+    struct item_inventory item = {.kind = INVENTORY_SEAL,
+                                  .draw = 2,
+                                  .root = *manifest_root(manifest),
+                                  .number = 7};
+    bring_store(bench, 50, 1, &served, &item, 1);
+    bring_store(bench, 51, 2, &served, &item, 1);
+}
+
+static void begin_for_two(struct bench *bench)
+{
+    struct broker_options options;
+    bench_options(&options);
+    options.recover_stores = 2;
+    options.draws = 3;
+    bench_open(bench, &options);
+}
+
+Test(broker_recover, asks_another_store_when_a_part_is_longer_than_its_manifest, .timeout = 10)
+{
+    static const uint8_t zeros[CHUNK_BYTES_MAX];
+    struct bench bench;
+    begin_for_two(&bench);
+    struct manifest *manifest = make_manifest(&bench, 2);
+    struct message part = {
+        .kind = MESSAGE_MANIFEST_PART,
+        .draw = 2,
+        .part = {.parts = 1, .manifest_bytes = 10, .root = *manifest_root(manifest)},
+    };
+    bring_two(&bench, manifest);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_MANIFEST, 0, NULL, NULL));
+    bench_report(&bench, 50, &part, (struct slice){zeros, sizeof zeros});
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_MANIFEST, 0, NULL, NULL));
+    send_manifest(&bench, 51, manifest);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_SEALED, 2), 1);
+    manifest_destroy(&manifest);
+    bench_close(&bench);
+}
+
+Test(broker_recover, takes_no_manifest_of_a_store_that_it_has_not_asked, .timeout = 10)
+{
+    struct bench bench;
+    begin_for_two(&bench);
+    struct manifest *manifest = make_manifest(&bench, 2);
+    bring_two(&bench, manifest);
+    send_manifest(&bench, 51, manifest);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_SEALED, 2), 0);
+    send_manifest(&bench, 50, manifest);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_SEALED, 2), 1);
+    manifest_destroy(&manifest);
+    bench_close(&bench);
+}
+
+Test(broker_recover, asks_no_store_that_has_left, .timeout = 10)
+{
+    struct bench bench;
+    struct epoch served = {5, {{7}}};
+    begin_for_two(&bench);
+    struct manifest *manifest = make_manifest(&bench, 2);
+    struct item_inventory item = {.kind = INVENTORY_SEAL,
+                                  .draw = 2,
+                                  .root = *manifest_root(manifest),
+                                  .number = 7};
+    bring_store(&bench, 50, 1, &served, &item, 1);
+    bench_pass(&bench, LEASE_MS + 1);
+    bring_store(&bench, 51, 2, &served, &item, 1);
+    bring_store(&bench, 52, 3, &served, NULL, 0);
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_MANIFEST, 0, NULL, NULL));
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_MANIFEST, 0, NULL, NULL));
+    manifest_destroy(&manifest);
     bench_close(&bench);
 }
 
@@ -184,12 +260,17 @@ Test(broker_recover, keeps_a_void_and_opens_the_draw_after_a_forgotten_one, .tim
         {.kind = INVENTORY_VOID, .draw = 2},
         {.kind = INVENTORY_FORGOT, .draw = 2},
     };
+    const struct item_inventory seal = {.kind = INVENTORY_SEAL, .draw = 2, .number = 3};
     for (size_t i = 0; i < 2; i++) {
         struct bench bench;
         begin(&bench);
         bring(&bench, 50, 5, &items[i], 1);
         cr_assert_eq(journal_memory_count(bench.journal, RECORD_VOID, 2), i == 0);
         cr_assert_eq(journal_memory_count(bench.journal, RECORD_OPENED, 3), i == 1);
+        struct epoch served = {6, {{1, 0xb0}}};
+        bring_store(&bench, 51, 1, &served, &items[i], 1);
+        bring_store(&bench, 52, 2, &served, &seal, i == 1);
+        cr_assert_eq(verdict(&bench), STATUS_OK, "the seal of a forgotten draw is no surprise");
         bench_close(&bench);
     }
 }
@@ -227,5 +308,29 @@ Test(broker_recover, tells_no_round_as_seen_until_the_stores_have_registered_aga
     cr_expect_eq(bench_poll(&bench, 4, -1).wait.round_seen, 0);
     bring(&bench, 51, 5, NULL, 0);
     cr_expect_eq(bench_poll(&bench, 4, -1).wait.round_seen, 1);
+    bench_close(&bench);
+}
+
+Test(broker_recover, replaces_an_open_draw_of_an_older_journal_by_its_seal, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    bench_options(&options);
+    options.terms.number.draw = 2;
+    bench_open(&bench, &options);
+    bench_hello(&bench, 4, 0);
+    bench_hello(&bench, 10, 0); /* and is not in the manifest */
+    bench.options.recover_stores = 1;
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    struct manifest *manifest = make_manifest(&bench, 2);
+    struct item_inventory item = {.kind = INVENTORY_SEAL,
+                                  .draw = 2,
+                                  .root = *manifest_root(manifest),
+                                  .number = 7};
+    bring(&bench, 50, 5, &item, 1);
+    send_manifest(&bench, 50, manifest);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_SEALED, 2), 1);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_PLAN, 2), 1);
+    manifest_destroy(&manifest);
     bench_close(&bench);
 }

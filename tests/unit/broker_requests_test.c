@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 
+#include "proto/wire/item.h"
 #include "tests/unit/broker_bench.h"
 
 static struct message hello_of(uint32_t agency, uint64_t incarnation, uint32_t attempt)
@@ -201,6 +202,40 @@ Test(broker_requests, a_declaration_finishes_only_when_all_of_it_is_durable, .ti
     bench_close(&bench);
 }
 
+Test(broker_requests, a_reply_says_nothing_beyond_where_a_set_was_cut, .timeout = 10)
+{
+    enum { EVERY_OTHER = 2 * RANGES_BYTES_MAX }; /* twice as many ranges as fit */
+    struct bench bench;
+    struct broker_options options;
+    uint8_t body[64 * 1024];
+    size_t bytes = 0;
+    uint32_t items = 0;
+    bench_options(&options);
+    bench_open(&bench, &options);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench_batch(&bench, 4, EVERY_OTHER);
+    for (uint32_t seq = 0; seq < EVERY_OTHER; seq += 2) {
+        struct item_stored item = {.seq = seq, .bets = 1, .digest = bench_digest(4, seq)};
+        cr_assert_eq(item_pack_stored(body, sizeof body, &bytes, &item), STATUS_OK);
+        items++;
+        if (sizeof body - bytes > ITEM_BYTES_MAX && seq + 2 < EVERY_OTHER)
+            continue;
+        struct message stored = {
+            .kind = MESSAGE_STORED,
+            .draw = 1,
+            .stored = {.agency = 4, .attempt = 1, .items = items},
+        };
+        bench_report(&bench, 50, &stored, (struct slice){body, bytes});
+        bytes = 0;
+        items = 0;
+    }
+    struct message wait = bench_poll(&bench, 4, -1);
+    cr_assert_lt(wait.wait.upto, EVERY_OTHER, "the durable set was cut, the held one was not");
+    cr_assert(!bench_ranges_have(wait.wait.durable, wait.wait.upto + wait.wait.upto % 2));
+    bench_close(&bench);
+}
+
 Test(broker_requests, a_declaration_that_differs_is_refused, .timeout = 10)
 {
     struct bench bench;
@@ -277,6 +312,26 @@ Test(broker_requests, an_attempt_that_starts_over_forgets_the_batches_before, .t
     bench_close(&bench);
 }
 
+Test(broker_requests, an_attempt_that_starts_over_drops_what_waits_of_the_one_before, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    bench_options(&options);
+    bench_open(&bench, &options);
+    bench_hello(&bench, 4, 0);
+    bench_batch(&bench, 4, 0); /* no store is there */
+    cr_assert(bench_ranges_have(bench_poll(&bench, 4, -1).wait.held, 0));
+    bench_hello(&bench, 4, 2);
+    cr_assert_eq(bench.payloads, 0);
+    struct message poll = {.kind = MESSAGE_POLL,
+                           .draw = 1,
+                           .poll = {.agency = 4, .incarnation = 1, .attempt = 2}};
+    cr_assert(!bench_ranges_have(bench_ask(&bench, &poll, NULL).wait.held, 0));
+    bench_store(&bench, 50, 1, 1);
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_FORWARD, 0, NULL, NULL));
+    bench_close(&bench);
+}
+
 Test(broker_requests, a_round_is_seen_when_its_mark_came_and_counts_for_one_life, .timeout = 10)
 {
     struct bench bench;
@@ -301,6 +356,9 @@ Test(broker_requests, a_round_is_seen_when_its_mark_came_and_counts_for_one_life
                            .poll = {.agency = 4, .incarnation = 2, .attempt = 1}};
     cr_assert_eq(bench_ask(&bench, &poll, NULL).wait.round_seen, 0,
                  "another process, another count");
+    mark.mark.round = 4;
+    bench_bets(&bench, &mark, 0);
+    cr_assert_eq(bench_ask(&bench, &poll, NULL).wait.round_seen, 0, "of the process before");
     bench_close(&bench);
 }
 

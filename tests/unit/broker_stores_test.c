@@ -76,39 +76,7 @@ Test(broker_stores, a_store_is_journaled_once_and_welcomed_after_its_inventory, 
     bench_close(&bench);
 }
 
-Test(broker_stores, a_chunk_out_of_order_ends_the_registration, .timeout = 10)
-{
-    struct bench bench;
-    begin(&bench);
-    struct message registration = registration_of(1, 1);
-    bench_report(&bench, 50, &registration, (struct slice){0});
-    struct message inventory = {.kind = MESSAGE_INVENTORY, .inventory = {.chunk = 1}};
-    bench_report(&bench, 50, &inventory, (struct slice){0});
-    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_DISMISSED, 0, NULL, NULL));
-    bench_close(&bench);
-}
-
 /* Its first item would end the broker, were it believed. */
-Test(broker_stores, nothing_of_a_chunk_is_believed_that_has_a_byte_too_many, .timeout = 10)
-{
-    struct bench bench;
-    struct message dismissed;
-    uint8_t buffer[ITEM_BYTES_MAX] = {0};
-    size_t bytes = 0;
-    struct message inventory = {.kind = MESSAGE_INVENTORY,
-                                .inventory = {.is_last = true, .items = 1}};
-    const struct item_inventory item = {.kind = INVENTORY_SEAL, .draw = 1};
-    begin(&bench);
-    struct message registration = registration_of(1, 1);
-    bench_report(&bench, 50, &registration, (struct slice){0});
-    cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, &item), STATUS_OK);
-    bench_report(&bench, 50, &inventory, (struct slice){buffer, bytes + 1});
-    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_DISMISSED, 0, &dismissed, NULL));
-    cr_assert_eq(dismissed.dismissed.reason, DISMISSAL_INVENTORY);
-    cr_assert_eq(verdict(&bench), STATUS_OK);
-    bench_close(&bench);
-}
-
 Test(broker_stores, nothing_of_stored_is_believed_that_has_other_items_than_it_says, .timeout = 10)
 {
     struct bench bench;
@@ -130,6 +98,19 @@ Test(broker_stores, nothing_of_stored_is_believed_that_has_other_items_than_it_s
     cr_assert(!bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0), "a byte too many");
     bench_report(&bench, 50, &stored, (struct slice){buffer, bytes});
     cr_assert(bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0));
+}
+
+Test(broker_stores, a_chunk_with_fewer_items_than_it_says_ends_the_registration, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    struct message registration = registration_of(1, 1);
+    bench_report(&bench, 50, &registration, (struct slice){0});
+    struct message inventory = {.kind = MESSAGE_INVENTORY,
+                                .inventory = {.is_last = true, .items = 1}};
+    bench_report(&bench, 50, &inventory, (struct slice){0});
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_DISMISSED, 0, NULL, NULL));
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_WELCOME, 0, NULL, NULL));
     bench_close(&bench);
 }
 
@@ -167,9 +148,36 @@ Test(broker_stores, a_batch_goes_out_once_under_the_brokers_epoch, .timeout = 10
     bench_batch(&bench, 4, 0);
     cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_FORWARD, 0, NULL, NULL), "it is held");
     bench_stored(&bench, 50, 4, 0);
+    cr_assert(!bench_ranges_have(bench_poll(&bench, 4, -1).wait.held, 0), "its flight is over");
     bench_batch(&bench, 4, 0);
     cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_FORWARD, 0, NULL, NULL),
               "it is durable");
+    bench_close(&bench);
+}
+
+Test(broker_stores, another_batch_under_a_durable_identity_ends_the_attempt_at_once, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench_stored(&bench, 50, 4, 3);
+    struct message batch = {
+        .kind = MESSAGE_BATCH,
+        .draw = 1,
+        .batch = {.agency = 4, .attempt = 1, .seq = 3, .count = 1, .digest = bench_digest(4, 9)},
+    };
+    struct message returned = {.kind = MESSAGE_RETURNED,
+                               .draw = 1,
+                               .returned = {.agency = 4, .attempt = 1}};
+    returned.returned.seqs = (struct slice){(const uint8_t[]){0x90}, 1};
+    bench_report(&bench, 50, &returned, (struct slice){0}); /* it takes nothing any more */
+    bench_batch(&bench, 4, 0);
+    cr_assert_eq(bench.payloads, 1, "batch 0 waits");
+    bench_bets(&bench, &batch, 100);
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_FORWARD, 0, NULL, NULL));
+    refuse_conflict(&bench, 4, 3);
+    cr_assert_eq(bench.payloads, 0, "and goes with its attempt");
     bench_close(&bench);
 }
 
@@ -184,6 +192,7 @@ Test(broker_stores, batches_of_strangers_and_other_attempts_are_dropped, .timeou
     bench_hello(&bench, 4, 2);
     bench_batch(&bench, 4, 0); /* of attempt 1 */
     cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_FORWARD, 0, NULL, NULL));
+    cr_assert_eq(bench.payloads, 0, "what is dropped is released");
     bench_close(&bench);
 }
 
@@ -222,61 +231,75 @@ Test(broker_stores, a_pause_of_the_broker_itself_costs_no_store_its_lease, .time
     bench_store(&bench, 50, 1, 1);
     bench_hello(&bench, 4, 0);
     bench_batch(&bench, 4, 0);
-    bench.now_ms += 3 * LEASE_MS; /* no tick in between */
+    bench.now_ms += bench.options.store_grace_ms + 1; /* no tick in between */
     outbox_reset(bench.outbox);
     bench_turn(&bench);
+    cr_assert(bench_ranges_have(bench_poll(&bench, 4, -1).wait.held, 0));
+    for (int i = 0; i < 5; i++) { /* and short ones add up to nothing */
+        bench.now_ms += LEASE_MS / 2 + 1;
+        bench_turn(&bench);
+    }
     cr_assert(bench_ranges_have(bench_poll(&bench, 4, -1).wait.held, 0));
     bench_close(&bench);
 }
 
-Test(broker_stores, an_inventory_replaces_what_was_known, .timeout = 10)
+Test(broker_stores, an_idle_store_is_pinged_more_than_once_in_a_lease, .timeout = 10)
 {
     struct bench bench;
+    int pings = 0;
     begin(&bench);
     bench_store(&bench, 50, 1, 1);
-    bench_hello(&bench, 4, 0);
-    bench_stored(&bench, 50, 4, 0);
-    bench_stored(&bench, 50, 4, 1);
-    struct message registration = registration_of(1, 2);
-    bench_report(&bench, 51, &registration, (struct slice){0});
-    cr_assert(bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0), "not complete yet");
-    struct item_inventory item = {
-        .kind = INVENTORY_BATCH,
-        .draw = 1,
-        .agency = 4,
-        .attempt = 1,
-        .batch = {.seq = 1, .bets = 1, .digest = bench_digest(4, 1)},
-    };
-    report_item(&bench, 51, &item);
-    struct message wait = bench_poll(&bench, 4, -1);
-    cr_assert(!bench_ranges_have(wait.wait.durable, 0));
-    cr_assert(bench_ranges_have(wait.wait.durable, 1));
+    for (int i = 0; i < 4; i++) {
+        bench_pass(&bench, LEASE_MS / 4);
+        pings += bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_PING, 0, NULL, NULL);
+    }
+    cr_assert_geq(pings, 3);
     bench_close(&bench);
 }
 
-Test(broker_stores, a_conflict_between_two_stores_ends_the_attempt, .timeout = 10)
+Test(broker_stores, what_a_store_never_answers_is_held_for_a_grace_only, .timeout = 10)
 {
     struct bench bench;
+    struct message pong = {.kind = MESSAGE_PONG};
     begin(&bench);
     bench_store(&bench, 50, 1, 1);
     bench_hello(&bench, 4, 0);
-    bench_stored(&bench, 50, 4, 3);
-    struct message registration = registration_of(2, 1);
-    bench_report(&bench, 51, &registration, (struct slice){0});
+    bench_batch(&bench, 4, 0);
+    for (int64_t ms = 0; ms < bench.options.store_grace_ms; ms += LEASE_MS / 2) {
+        cr_assert(bench_ranges_have(bench_poll(&bench, 4, -1).wait.held, 0));
+        bench_pass(&bench, LEASE_MS / 2);
+        bench_report(&bench, 50, &pong, (struct slice){0});
+    }
+    cr_assert(!bench_ranges_have(bench_poll(&bench, 4, -1).wait.held, 0));
+    bench_batch(&bench, 4, 0);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_FORWARD, 0, NULL, NULL),
+              "the store is still there");
+    bench_close(&bench);
+}
+
+Test(broker_stores, what_an_inventory_has_of_an_older_attempt_counts_for_nothing, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    bench_hello(&bench, 4, 0);
+    bench_hello(&bench, 4, 2);
+    struct message registration = registration_of(1, 1);
+    bench_report(&bench, 50, &registration, (struct slice){0});
     struct item_inventory item = {
         .kind = INVENTORY_BATCH,
         .draw = 1,
         .agency = 4,
         .attempt = 1,
-        .batch = {.seq = 3, .bets = 1, .digest = bench_digest(4, 9)},
+        .batch = {.seq = 0, .bets = 1, .digest = bench_digest(4, 0)},
     };
-    report_item(&bench, 51, &item);
-    refuse_conflict(&bench, 4, 3);
-    bench_hello(&bench, 4, 2);
+    report_item(&bench, 50, &item);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_WELCOME, 0, NULL, NULL));
     struct message poll = {.kind = MESSAGE_POLL,
                            .draw = 1,
                            .poll = {.agency = 4, .incarnation = 1, .attempt = 2}};
-    cr_assert_eq(bench_ask(&bench, &poll, NULL).kind, MESSAGE_WAIT, "a new attempt is clean");
+    struct message wait = bench_ask(&bench, &poll, NULL);
+    cr_assert_eq(wait.kind, MESSAGE_WAIT);
+    cr_assert(!bench_ranges_have(wait.wait.durable, 0));
     bench_close(&bench);
 }
 
@@ -303,6 +326,33 @@ Test(broker_stores, a_rejected_batch_is_told_with_row_and_reason, .timeout = 10)
     cr_assert_eq(answer.refused.reason, REFUSAL_REJECTED);
     cr_assert_eq(answer.refused.seq, 2);
     cr_assert_eq(answer.refused.fault, FAULT_BIRTHDATE_UNREAL);
+    bench_batch(&bench, 4, 3);
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_FORWARD, 0, NULL, NULL),
+              "nothing more of an attempt that has ended is sent on");
+    bench_close(&bench);
+}
+
+Test(broker_stores, a_batch_that_comes_late_is_held_no_more_and_one_in_conflict_ends_the_attempt,
+     .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench_batch(&bench, 4, 2);
+    cr_assert(bench_ranges_have(bench_poll(&bench, 4, -1).wait.held, 2));
+    struct message rejected = {
+        .kind = MESSAGE_REJECTED,
+        .draw = 1,
+        .rejected = {.agency = 4, .attempt = 1, .seq = 2, .reason = REFUSAL_LATE},
+    };
+    bench_report(&bench, 50, &rejected, (struct slice){0});
+    struct message answer = bench_poll(&bench, 4, -1);
+    cr_assert_eq(answer.kind, MESSAGE_WAIT, "that ends the flight only");
+    cr_assert(!bench_ranges_have(answer.wait.held, 2));
+    rejected.rejected.reason = REFUSAL_CONFLICT;
+    bench_report(&bench, 50, &rejected, (struct slice){0});
+    refuse_conflict(&bench, 4, 2);
     bench_close(&bench);
 }
 
@@ -352,26 +402,6 @@ Test(broker_stores, fenced_ends_the_broker_only_for_a_newer_or_rival_epoch, .tim
     bench_report(&bench, 50, &fenced, (struct slice){0});
     cr_assert_eq(verdict(&bench), STATUS_FENCED);
     bench_close(&bench);
-}
-
-Test(broker_stores, what_the_journal_does_not_know_ends_the_broker, .timeout = 10)
-{
-    const struct item_inventory items[] = {
-        {.kind = INVENTORY_BATCH, .draw = 1, .agency = 4, .attempt = 1, .batch = {.bets = 1}},
-        {.kind = INVENTORY_BATCH, .draw = 9, .agency = 4, .attempt = 1, .batch = {.bets = 1}},
-        {.kind = INVENTORY_SEAL, .draw = 1},
-        {.kind = INVENTORY_SEAL, .draw = 7},
-        {.kind = INVENTORY_VOID, .draw = 1},
-    };
-    for (size_t i = 0; i < sizeof items / sizeof *items; i++) {
-        struct bench bench;
-        begin(&bench);
-        struct message registration = registration_of(1, 1);
-        bench_report(&bench, 50, &registration, (struct slice){0});
-        report_item(&bench, 50, &items[i]);
-        cr_assert_eq(verdict(&bench), STATUS_CONFIG, "item %zu", i);
-        bench_close(&bench);
-    }
 }
 
 Test(broker_stores, beyond_the_draws_limit_an_agency_is_refused, .timeout = 10)

@@ -213,9 +213,9 @@ Test(dispatch, lower_or_equal_credit_changes_nothing)
     push_below(1, 5);
     open_with(0, 2 * WEIGHT);
     cr_assert_eq(next_store(0), 0);
+    dispatch_credit(dispatch, 0, 2 * WEIGHT);
     dispatch_credit(dispatch, 0, WEIGHT);
     dispatch_credit(dispatch, 0, 0);
-    dispatch_credit(dispatch, 0, 2 * WEIGHT);
     cr_assert_eq(next_store(0), 0);
     cr_assert_eq(next_store(0), -1);
 }
@@ -440,6 +440,16 @@ Test(dispatch, dropping_all_leaves_stores_their_credit)
     push_below(1, 3);
     cr_assert_eq(next_store(0), 0);
     cr_assert_eq(next_store(0), -1);
+}
+
+Test(dispatch, dropping_all_leaves_nothing_that_counts_against_the_limit)
+{
+    cr_assert_eq(push(1, 9), STATUS_OK);
+    dispatch_drop_all(dispatch);
+    cr_assert_eq(push(1, 0), STATUS_OK);
+    dispatch_drop_agency(dispatch, 1);
+    cr_assert_eq(push(2, BATCHES_MAX - 1), STATUS_OK);
+    cr_assert_eq(push(3, 0), STATUS_LIMIT);
 }
 
 Test(dispatch, store_with_a_full_table_is_sent_nothing_until_a_flight_ends)

@@ -182,7 +182,13 @@ Test(journal_load, hands_back_decision_and_seal, .timeout = 10)
     decision.decision.action = TIMEOUT_DRAW;
     decision.decision.members = members;
     decision.decision.members_count = 2;
+    uint32_t roster[] = {3, 5, 70000};
     add_opened(&fixture, 1);
+    struct record opened = *records_at(fixture.records, 0);
+    records_reset(fixture.records);
+    opened.opened.roster = roster;
+    opened.opened.roster_count = 3;
+    records_add(fixture.records, &opened);
     records_add(fixture.records, &decision);
     add_sealed(&fixture, 1);
     fixture_write(&fixture);

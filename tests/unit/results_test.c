@@ -272,6 +272,44 @@ Test(results, rejects_an_answer_that_does_not_add_up, .timeout = 10)
     close_bench(&bench);
 }
 
+/* A share of agency 3 with these ranges and one of another agency with batch 0. */
+static struct slice pack_shares(uint8_t *buffer, uint32_t second_agency, const uint8_t ranges[3])
+{
+    size_t bytes = 0;
+    struct item_share first = {.agency = 3, .attempt = 1, .seqs = {ranges, 3}};
+    struct item_share second = {.agency = second_agency,
+                                .attempt = 2,
+                                .seqs = {(const uint8_t[]){0x92, 0, 1}, 3}};
+    cr_assert_eq(item_pack_share(buffer, 2 * ITEM_BYTES_MAX, &bytes, &first), STATUS_OK);
+    cr_assert_eq(item_pack_share(buffer, 2 * ITEM_BYTES_MAX, &bytes, &second), STATUS_OK);
+    return (struct slice){buffer, bytes};
+}
+
+Test(results, rejects_an_answer_about_other_batches_than_were_asked, .timeout = 10)
+{
+    struct count_bench bench;
+    struct slice body;
+    uint8_t shares[2 * ITEM_BYTES_MAX];
+    open_bench(&bench);
+    hold(&bench, 0, 3, 0, 1);
+    hold(&bench, 0, 5, 0, 1);
+    struct message_count count = ask(&bench, 0, &body);
+    cr_assert_eq(end(&bench, 0, &count, 4, 0,
+                     pack_shares(shares, 3, (const uint8_t[]){0x92, 0, 1})),
+                 STATUS_WRONG, "a share twice, for one of the same size that is missing");
+    results_kill(bench.results, 0);
+
+    hold(&bench, 0, 3, 0, 4);
+    count = ask(&bench, 0, &body);
+    cr_assert_eq(end(&bench, 0, &count, 10, 0,
+                     pack_shares(shares, 5, (const uint8_t[]){0x92, 1, 3})),
+                 STATUS_WRONG, "the first batch is missing");
+    cr_assert_eq(end(&bench, 0, &count, 10, 0,
+                     pack_shares(shares, 5, (const uint8_t[]){0x92, 0, 4})),
+                 STATUS_OK);
+    close_bench(&bench);
+}
+
 Test(results, leaves_seqs_beyond_the_declared_count_out, .timeout = 10)
 {
     struct count_bench bench;

@@ -131,6 +131,9 @@ void contract_abandons_without_a_trace(struct store *store)
     struct store_about about;
     store_about(store, &about);
     cr_expect_eq(about.epoch.number, 0);
+    contract_store(store, &gone, BODY_BYTES);
+    store_about(store, &about);
+    cr_expect_eq(about.epoch.number, 0, "nor does the next commit bring it");
 }
 
 void contract_erases(struct store *store)

@@ -118,6 +118,41 @@ Test(store_lmdb, goes_on_appending_after_reopening)
     cr_expect_eq(body.data[4999], 2);
 }
 
+/* How many bodies there are, read without the store. */
+static size_t count_bodies(void)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi bodies;
+    MDB_stat stat;
+    cr_assert_eq(mdb_env_create(&env), 0);
+    cr_assert_eq(mdb_env_set_maxdbs(env, 5), 0);
+    cr_assert_eq(mdb_env_open(env, folder, MDB_RDONLY, 0600), 0);
+    cr_assert_eq(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), 0);
+    cr_assert_eq(mdb_dbi_open(txn, "bodies", MDB_INTEGERKEY, &bodies), 0);
+    cr_assert_eq(mdb_stat(txn, bodies, &stat), 0);
+    mdb_txn_abort(txn);
+    mdb_env_close(env);
+    return stat.ms_entries;
+}
+
+Test(store_lmdb, keeps_no_body_of_what_was_replaced_or_erased)
+{
+    struct batch_record first = contract_batch(1, 1, 1, 0, 1);
+    struct batch_record second = contract_batch(1, 1, 1, 0, 2);
+    struct batch_record erased = contract_batch(1, 1, 1, 1, 3);
+    contract_store(store, &first, 5000);
+    contract_store(store, &erased, 5000);
+    cr_assert_eq(store_begin(store, STORE_COMMON), STATUS_OK);
+    cr_assert_eq(store_put(store, &second, (struct slice){(const uint8_t *)"body", 4}, true),
+                 STATUS_OK);
+    cr_assert_eq(store_erase(store, &erased.identity), STATUS_OK);
+    cr_assert_eq(store_commit(store), STATUS_OK);
+    store_close(&store);
+    cr_expect_eq(count_bodies(), 1);
+    cr_assert_eq(open_store(3), STATUS_OK, "%s", problem);
+}
+
 Test(store_lmdb, ignores_an_unfinished_creation)
 {
     char data[128];

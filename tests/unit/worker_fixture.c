@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "proto/wire/pack.h"
+#include "proto/wire/seqset.h"
 
 static const struct intake_settings SETTINGS = {.commit_bytes = 1 << 20, .commit_ms = 10};
 
@@ -315,4 +316,17 @@ void sent_forget(struct fixture *fixture)
     }
     fixture->sent_count = 0;
     memset(fixture->notes, 0, sizeof fixture->notes);
+}
+
+void sent_expect_returned(const struct sent *sent, uint32_t first, uint32_t count)
+{
+    cr_expect_eq(sent->message.returned.agency, 7);
+    cr_expect_eq(sent->message.returned.attempt, 1);
+    struct range_cursor cursor;
+    struct range range;
+    cr_assert_eq(range_open(&cursor, sent->message.returned.seqs), STATUS_OK);
+    cr_assert_eq(range_next(&cursor, &range), STATUS_OK);
+    cr_expect_eq(range.first, first);
+    cr_expect_eq(range.count, count);
+    cr_expect_eq(range_next(&cursor, &range), STATUS_END);
 }

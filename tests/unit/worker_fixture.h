@@ -73,6 +73,8 @@ size_t sent_of(const struct fixture *fixture, enum message_kind kind);
 const struct sent *sent_get(const struct fixture *fixture, enum message_kind kind, size_t index);
 const struct sent *sent_last(const struct fixture *fixture, enum message_kind kind);
 void sent_forget(struct fixture *fixture);
+/* Fails unless RETURNED told exactly these seqs of agency 7's attempt 1, in one range. */
+void sent_expect_returned(const struct sent *sent, uint32_t first, uint32_t count);
 
 /* The manifest of one agency's batches, all of one draw, in order of seq from 0. The number is
  * given. */

@@ -3,7 +3,7 @@
 
 #include <criterion/criterion.h>
 
-#include "proto/wire/seqset.h"
+#include "proto/wire/batch.h"
 #include "tests/unit/worker_fixture.h"
 
 static struct fixture world;
@@ -46,20 +46,6 @@ static void expect_rejected(enum refusal reason, enum fault fault, uint32_t seq,
     cr_expect_eq(message->rejected.row, row);
 }
 
-/* Fails unless RETURNED told exactly these seqs of agency 7, in one range. */
-static void expect_returned(const struct sent *sent, uint32_t first, uint32_t count)
-{
-    cr_expect_eq(sent->message.returned.agency, 7);
-    cr_expect_eq(sent->message.returned.attempt, 1);
-    struct range_cursor cursor;
-    struct range range;
-    cr_assert_eq(range_open(&cursor, sent->message.returned.seqs), STATUS_OK);
-    cr_assert_eq(range_next(&cursor, &range), STATUS_OK);
-    cr_expect_eq(range.first, first);
-    cr_expect_eq(range.count, count);
-    cr_expect_eq(range_next(&cursor, &range), STATUS_END);
-}
-
 /* ---- group commit ---- */
 
 Test(worker_intake, says_stored_only_after_the_commit)
@@ -69,6 +55,7 @@ Test(worker_intake, says_stored_only_after_the_commit)
     fixture_wait(&world, 9);
     cr_expect_eq(world.sent_count, 0);
     cr_expect_eq(store_memory_count_durable(world.store), 0);
+    cr_expect_eq(world.deadline, world.now_ms + 1, "it asks to be woken in time");
     fixture_wait(&world, 1);
     struct batch_record record = made_record(&batch);
     cr_expect(store_memory_has_durably(world.store, &record));
@@ -164,6 +151,16 @@ Test(worker_intake, commits_before_it_registers_again)
     cr_expect_eq(sent_last(&world, MESSAGE_INVENTORY)->message.inventory.items, 1);
 }
 
+Test(worker_intake, commits_before_it_records_a_higher_epoch)
+{
+    forward(7, 1, 0, 3);
+    world.epoch.number++;
+    broker_says_kind(&world, MESSAGE_PING, 0);
+    cr_expect_eq(worker_state(world.worker), WORKER_SERVING);
+    cr_expect_eq(store_memory_count_durable(world.store), 1);
+    cr_expect_eq(store_memory_commits(world.store), 3, "epoch, group, epoch");
+}
+
 /* ---- credit ---- */
 
 Test(worker_intake, raises_the_credit_by_what_is_settled)
@@ -173,6 +170,14 @@ Test(worker_intake, raises_the_credit_by_what_is_settled)
     fixture_wait(&world, 10);
     cr_expect_eq(admitted(), CREDIT_BYTES_MAX + batch.body.bytes + BATCH_WEIGHT_EXTRA_BYTES);
     made_free(&batch);
+}
+
+Test(worker_intake, begins_its_credit_anew_with_each_welcome)
+{
+    forward(7, 1, 0, 3);
+    broker_says_kind(&world, MESSAGE_WHO, 0);
+    fixture_welcome(&world);
+    cr_expect_eq(admitted(), CREDIT_BYTES_MAX);
 }
 
 Test(worker_intake, gives_back_the_credit_of_rejected_batches)
@@ -199,6 +204,24 @@ Test(worker_intake, gives_back_the_credit_of_batches_that_it_cannot_read)
     fixture_wait(&world, 10);
     cr_expect_eq(admitted(), CREDIT_BYTES_MAX + 10 + BATCH_WEIGHT_EXTRA_BYTES);
     cr_expect_eq(world.notes[NOTE_MESSAGE_DROPPED], 1);
+}
+
+Test(worker_intake, takes_no_batch_of_another_draw_than_it_was_forwarded_for)
+{
+    struct made batch = make_batch(2, 7, 1, 0, 3, 0);
+    uint8_t forward_header[256];
+    uint8_t header[256];
+    struct slice frames[3] = {{forward_header, 0}, {header, 0}, batch.body};
+    struct message message = {.kind = MESSAGE_FORWARD, .draw = 1, .epoch = world.epoch};
+    cr_assert_eq(message_encode(&message, forward_header, sizeof forward_header, &frames[0].bytes),
+                 STATUS_OK);
+    message = (struct message){.kind = MESSAGE_BATCH, .draw = 2, .batch = batch.header};
+    cr_assert_eq(message_encode(&message, header, sizeof header, &frames[1].bytes), STATUS_OK);
+    worker_receive(world.worker, frames, 3, world.now_ms);
+    fixture_wait(&world, 10);
+    cr_expect_eq(store_memory_count_durable(world.store), 0);
+    cr_expect_eq(admitted(), CREDIT_BYTES_MAX + batch.body.bytes + BATCH_WEIGHT_EXTRA_BYTES);
+    made_free(&batch);
 }
 
 /* ---- judgement ---- */
@@ -244,15 +267,26 @@ Test(worker_intake, rejects_another_count_than_the_header_says)
     made_free(&batch);
 }
 
+/* So many copies of one bet that the body is valid and only too large. */
 Test(worker_intake, rejects_a_body_that_is_too_large)
 {
-    static uint8_t large[BATCH_BYTES_MAX + 1];
-    struct made batch = make_batch(1, 7, 1, 0, 3, 0);
-    struct slice body = batch.body;
-    batch.body = (struct slice){large, sizeof large};
+    static uint8_t large[BATCH_BYTES_MAX + BET_PACKED_BYTES_MAX];
+    struct made batch = make_batch(1, 7, 1, 0, 1, 0);
+    struct slice one = batch.body;
+    uint32_t bets = 0;
+    size_t bytes = 3;
+    for (; bytes <= BATCH_BYTES_MAX; bytes += one.bytes - 1, bets++)
+        memcpy(large + bytes, one.data + 1, one.bytes - 1);
+    large[0] = 0xdc; /* an array of up to 65,535 */
+    large[1] = (uint8_t)(bets >> 8);
+    large[2] = (uint8_t)bets;
+    batch.body = (struct slice){large, bytes};
+    batch.header.count = bets;
+    uint32_t row;
+    cr_assert_eq(batch_check(batch.body, bets, &row), FAULT_NONE);
     forward_spoilt(&batch);
     expect_rejected(REFUSAL_REJECTED, FAULT_ENCODING, 0, 0);
-    batch.body = body;
+    batch.body = one;
     made_free(&batch);
 }
 
@@ -276,6 +310,9 @@ static void expect_replaced(bool in_one_group)
     struct made first = make_batch(1, 7, 1, 0, 3, 0);
     struct made other = make_batch(1, 7, 1, 0, 3, 100);
     struct batch_record record = made_record(&other);
+    forward(7, 1, 1, 3); /* so that their order in the group is another than that of arrival */
+    if (!in_one_group)
+        fixture_wait(&world, 10);
     broker_forwards(&world, &first, false);
     if (!in_one_group)
         fixture_wait(&world, 10);
@@ -283,9 +320,9 @@ static void expect_replaced(bool in_one_group)
     broker_forwards(&world, &other, true);
     fixture_wait(&world, 10);
     cr_expect(store_memory_has_durably(world.store, &record));
-    cr_expect_eq(store_memory_count_durable(world.store), 1);
+    cr_expect_eq(store_memory_count_durable(world.store), 2);
     const struct sent *stored = sent_last(&world, MESSAGE_STORED);
-    cr_expect_eq(stored->message.stored.items, 1);
+    cr_expect_eq(stored->message.stored.items, in_one_group ? 2 : 1);
     size_t at = 0;
     struct item_stored item;
     cr_assert_eq(item_next_stored(stored->body, &at, &item), STATUS_OK);
@@ -304,121 +341,6 @@ Test(worker_intake, tells_only_the_later_one_when_it_replaces_in_one_group)
     expect_replaced(true);
 }
 
-/* ---- full disk ---- */
-
-/* Room for one batch of three bets, and a half. */
-static void fill_disk(void)
-{
-    struct made batch = make_batch(1, 7, 1, 0, 3, 0);
-    store_memory_set_capacity(world.store, MEMORY_RESERVE_BYTES +
-                                               3 * (batch.body.bytes + MEMORY_BATCH_BYTES) / 2);
-    made_free(&batch);
-}
-
-Test(worker_intake, returns_the_whole_group_when_the_disk_is_full)
-{
-    fill_disk();
-    forward(7, 1, 0, 3);
-    forward(7, 1, 1, 3);
-    cr_assert_eq(sent_of(&world, MESSAGE_RETURNED), 1);
-    expect_returned(sent_last(&world, MESSAGE_RETURNED), 0, 2);
-    fixture_wait(&world, 100);
-    cr_expect_eq(sent_of(&world, MESSAGE_STORED), 0);
-    cr_expect_eq(sent_of(&world, MESSAGE_CREDIT), 0);
-    cr_expect_eq(store_memory_count_durable(world.store), 0);
-    cr_expect_eq(world.notes[NOTE_DISK_FULL], 1);
-    cr_expect_eq(worker_state(world.worker), WORKER_SERVING);
-}
-
-Test(worker_intake, returns_what_still_comes_while_the_disk_is_full)
-{
-    fill_disk();
-    for (uint32_t seq = 0; seq < 2; seq++)
-        forward(7, 1, seq, 3);
-    sent_forget(&world);
-    for (uint32_t seq = 4; seq < 7; seq++)
-        forward(7, 1, seq, 3);
-    forward(7, 1, 5, 3);
-    fixture_wait(&world, 10);
-    cr_assert_eq(sent_of(&world, MESSAGE_RETURNED), 1);
-    expect_returned(sent_last(&world, MESSAGE_RETURNED), 4, 3);
-    cr_expect_eq(sent_of(&world, MESSAGE_CREDIT), 0);
-}
-
-Test(worker_intake, tries_one_batch_after_a_pause_that_grows)
-{
-    fill_disk();
-    for (uint32_t seq = 0; seq < 2; seq++)
-        forward(7, 1, seq, 3);
-    sent_forget(&world);
-    broker_says_kind(&world, MESSAGE_PING, 0);
-    fixture_wait(&world, WAIT_MS_MIN);
-    cr_expect_eq(admitted(), CREDIT_BYTES_MAX + 1, "any credit left admits one batch");
-    sent_forget(&world);
-    store_memory_set_capacity(world.store, MEMORY_RESERVE_BYTES);
-    struct made probe = make_batch(1, 7, 1, 0, 3, 0);
-    broker_forwards(&world, &probe, false);
-    expect_returned(sent_last(&world, MESSAGE_RETURNED), 0, 1);
-    broker_says_kind(&world, MESSAGE_PING, 0);
-    fixture_wait(&world, 2 * WAIT_MS_MIN - 1);
-    cr_expect_eq(sent_of(&world, MESSAGE_CREDIT), 0);
-    fixture_wait(&world, 1);
-    cr_expect_eq(admitted(), CREDIT_BYTES_MAX + probe.body.bytes + BATCH_WEIGHT_EXTRA_BYTES + 1,
-                 "the broker's sum has the whole weight of the batch that was tried");
-    made_free(&probe);
-}
-
-/* The broker may forward one batch more than the credit that it has left. */
-Test(worker_intake, tries_again_beyond_a_batch_that_passed_the_credit_and_came_late)
-{
-    fill_disk();
-    struct made batch = make_batch(1, 7, 1, 0, 3, 0);
-    const uint64_t weight = batch.body.bytes + BATCH_WEIGHT_EXTRA_BYTES;
-    forward(7, 1, 1, 3);
-    uint64_t forwarded = weight;
-    while (forwarded < CREDIT_BYTES_MAX) {
-        broker_forwards(&world, &batch, false);
-        sent_forget(&world);
-        forwarded += weight;
-    }
-    cr_assert_gt(forwarded, CREDIT_BYTES_MAX);
-    made_free(&batch);
-    broker_says_kind(&world, MESSAGE_PING, 0);
-    fixture_wait(&world, WAIT_MS_MIN);
-    cr_expect_eq(admitted(), forwarded + 1);
-}
-
-Test(worker_intake, gives_its_whole_credit_when_there_is_room_again)
-{
-    fill_disk();
-    for (uint32_t seq = 0; seq < 2; seq++)
-        forward(7, 1, seq, 3);
-    broker_says_kind(&world, MESSAGE_PING, 0);
-    fixture_wait(&world, WAIT_MS_MIN);
-    store_memory_set_capacity(world.store, 0);
-    struct made batch = make_batch(1, 7, 1, 0, 3, 0);
-    broker_forwards(&world, &batch, false);
-    cr_expect_eq(sent_of(&world, MESSAGE_STORED), 1, "no credit is left: committed at once");
-    cr_expect_eq(admitted(), 2 * CREDIT_BYTES_MAX + batch.body.bytes + BATCH_WEIGHT_EXTRA_BYTES);
-    cr_expect_eq(world.notes[NOTE_DISK_HAS_ROOM], 1);
-    made_free(&batch);
-}
-
-Test(worker_intake, goes_back_to_the_shortest_pause_after_a_full_disk_had_room)
-{
-    for (int round = 0; round < 2; round++) {
-        fill_disk();
-        for (uint32_t seq = 0; seq < 3; seq++)
-            forward(7, 2, seq, 3);
-        broker_says_kind(&world, MESSAGE_PING, 0);
-        cr_expect_eq(world.last_note[NOTE_DISK_FULL].other, WAIT_MS_MIN);
-        fixture_wait(&world, WAIT_MS_MIN);
-        store_memory_set_capacity(world.store, 0);
-        forward(7, 2, 0, 3);
-    }
-    cr_expect_eq(world.notes[NOTE_DISK_FULL], 2);
-}
-
 /* ---- draining ---- */
 
 Test(worker_intake, commits_what_it_has_and_returns_what_comes_when_it_drains)
@@ -432,7 +354,7 @@ Test(worker_intake, commits_what_it_has_and_returns_what_comes_when_it_drains)
     forward(7, 1, 1, 3);
     forward(7, 1, 2, 3);
     fixture_wait(&world, 10);
-    expect_returned(sent_last(&world, MESSAGE_RETURNED), 1, 2);
+    sent_expect_returned(sent_last(&world, MESSAGE_RETURNED), 1, 2);
     cr_expect_eq(sent_of(&world, MESSAGE_CREDIT), 0);
     fixture_wait(&world, DRAIN_QUIET_MS);
     cr_expect_eq(worker_state(world.worker), WORKER_OVER);

@@ -173,9 +173,10 @@ Test(worker_sealing, takes_a_large_manifest_in_parts_in_any_order)
     struct manifest *large;
     cr_assert_eq(manifest_create(&terms, &entry, 1, world.hasher, &large), STATUS_OK);
     struct slice packed = manifest_packed(large);
-    static const uint32_t ORDER[] = {2, 0, 0, 1};
+    static const uint32_t ORDER[] = {2, 0, 0, 0, 1};
+    static const size_t SHORTENED[] = {0, 100, 0, 0, 0}; /* such a part is none */
     cr_assert_eq((packed.bytes + CHUNK_BYTES_MAX - 1) / CHUNK_BYTES_MAX, 3);
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 5; i++) {
         cr_expect_eq(world.notes[NOTE_SEAL_RECORDED], 0);
         size_t begin = (size_t)ORDER[i] * CHUNK_BYTES_MAX;
         size_t left = packed.bytes - begin;
@@ -183,6 +184,7 @@ Test(worker_sealing, takes_a_large_manifest_in_parts_in_any_order)
         struct message message = {.kind = MESSAGE_SEAL,
                                   .draw = 1,
                                   .part = {ORDER[i], 3, packed.bytes, *manifest_root(large)}};
+        body.bytes -= SHORTENED[i];
         broker_says(&world, message, &body);
     }
     cr_expect_eq(world.notes[NOTE_SEAL_RECORDED], 1);
@@ -347,6 +349,18 @@ Test(worker_sealing, lets_nothing_into_a_void_draw)
     expect_late(&batches[0]);
 }
 
+Test(worker_sealing, takes_no_other_draws_seal_for_the_one_that_it_looks_for)
+{
+    broker_says_kind(&world, MESSAGE_SEAL_VOID, 5);
+    fixture_restart(&world); /* nothing is remembered: it looks in its store */
+    fixture_register(&world);
+    store_batches(0, BATCHES);
+    cr_expect_eq(store_memory_count_durable(world.store), BATCHES);
+    broker_seals(&world, sealed);
+    fixture_settle(&world);
+    expect_sealed(manifest_root(sealed));
+}
+
 Test(worker_sealing, judges_by_its_seal_after_a_restart)
 {
     broker_seals(&world, sealed);
@@ -406,4 +420,18 @@ Test(worker_sealing, forgets_many_batches_in_steps_with_the_mark_last)
     fixture_settle(&world);
     cr_expect_eq(store_memory_count_durable(world.store), 0);
     expect_seal(SEAL_NONE, true);
+}
+
+Test(worker_sealing, commits_batches_of_the_next_draw_between_the_steps_of_forgetting)
+{
+    store_batches(0, BATCHES);
+    struct made next_draw = make_batch(2, 8, 1, 0, 10, 0);
+    broker_says_kind(&world, MESSAGE_FORGET, 1);
+    broker_forwards(&world, &next_draw, false);
+    fixture_settle(&world);
+    cr_expect_eq(worker_state(world.worker), WORKER_SERVING);
+    struct batch_record record = made_record(&next_draw);
+    cr_expect(store_memory_has_durably(world.store, &record));
+    cr_expect_eq(store_memory_count_durable(world.store), 1);
+    made_free(&next_draw);
 }

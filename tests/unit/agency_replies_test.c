@@ -1,0 +1,221 @@
+/* Replies that do not fit what was asked, and what an agency does without one. */
+#include <criterion/criterion.h>
+
+#include "tests/unit/agency_stage.h"
+
+TestSuite(agency_replies, .timeout = 10);
+
+static struct stage begin(void)
+{
+    struct stage stage;
+    const struct agency_terms terms = stage_terms();
+    stage_begin(&stage, &terms);
+    return stage;
+}
+
+static struct message empty_result(uint32_t from)
+{
+    return (struct message){
+        .kind = MESSAGE_RESULT,
+        .draw = DRAW,
+        .result = {.agency = AGENCY, .number = 1, .root = {{5}}, .from = from, .upto = from},
+    };
+}
+
+static uint64_t ignored(const struct stage *stage)
+{
+    struct agency_counts counts;
+    agency_count(stage->agency, &counts);
+    return counts.ignored;
+}
+
+/* An agency that waits, with two batches. */
+static struct stage begin_waiting(void)
+{
+    struct stage stage = begin();
+    stage_all_sent(&stage, 2);
+    stage_finish(&stage, 1, 2);
+    cr_assert_eq(agency_state(stage.agency), AGENCY_WAITING);
+    stage.orders = 0;
+    return stage;
+}
+
+Test(agency_replies, wait_about_another_attempt_or_place_is_ignored)
+{
+    struct stage stage = begin();
+    stage_all_sent(&stage, 2);
+    cr_assert_eq(stage.request.kind, MESSAGE_POLL);
+    struct message other = stage_wait_reply(&stage, 1, 2, 0, 0);
+    other.wait.attempt++;
+    stage_answer(&stage, &other, (struct slice){0});
+    other = stage_wait_reply(&stage, 1, 0, 0, 0);
+    other.wait.from = 1;
+    stage_answer(&stage, &other, (struct slice){0});
+    cr_assert_eq(ignored(&stage), 2);
+    struct agency_counts counts;
+    agency_count(stage.agency, &counts);
+    cr_assert_eq(counts.batches_durable, 0);
+    stage_finish(&stage, 1, 2);
+    cr_assert_eq(agency_state(stage.agency), AGENCY_WAITING);
+    stage_end(&stage);
+}
+
+Test(agency_replies, page_of_winners_from_another_place_is_ignored)
+{
+    struct stage stage = begin_waiting();
+    const struct message hint = empty_result(0);
+    agency_on_published(stage.agency, stage.now_ms, &hint);
+    stage_tick(&stage);
+    cr_assert_eq(stage.request.kind, MESSAGE_WINNERS);
+    const struct message other = empty_result(1);
+    stage_answer(&stage, &other, (struct slice){0});
+    cr_assert_eq(ignored(&stage), 1);
+    cr_assert_eq(agency_state(stage.agency), AGENCY_FETCHING);
+    stage_end(&stage);
+}
+
+Test(agency_replies, publication_while_a_poll_is_out_is_followed_at_once)
+{
+    struct stage stage = begin_waiting();
+    stage_until(&stage, MESSAGE_POLL);
+    const struct message late = stage_wait_reply(&stage, 2, 2, 0, 0);
+    const struct message hint = empty_result(0);
+    agency_on_published(stage.agency, stage.now_ms, &hint);
+    stage_answer(&stage, &late, (struct slice){0});
+    cr_assert_eq(ignored(&stage), 1);
+    cr_assert_eq(stage.request.kind, MESSAGE_WINNERS);
+    stage_end(&stage);
+}
+
+Test(agency_replies, round_that_was_never_begun_makes_nothing_missing)
+{
+    struct stage stage = begin();
+    uint32_t seq;
+    stage_admit(&stage, 0);
+    stage_cut(&stage, 2);
+    stage_send(&stage, 1);
+    stage_until(&stage, MESSAGE_POLL);
+    stage_send(&stage, 1); /* behind MARK 1: of round 2 */
+    stage_tell(&stage, 99, 1, 0, 0);
+    cr_assert_not(agency_next_batch(stage.agency, &seq));
+    stage_tell(&stage, 2, 1, 0, 0);
+    cr_assert(agency_next_batch(stage.agency, &seq));
+    stage_end(&stage);
+}
+
+Test(agency_replies, batch_told_lost_before_it_was_cut_waits_for_its_round)
+{
+    struct stage stage = begin();
+    uint32_t seq;
+    stage_admit(&stage, 4);
+    stage_cut(&stage, 2);
+    stage_tell(&stage, 0, 1, 0, 0); /* 1, 2 and 3 are told no more; no round is seen */
+    stage_cut(&stage, 2);
+    cr_assert_not(agency_next_batch(stage.agency, &seq));
+    stage_tell(&stage, 1, 1, 0, 0);
+    cr_assert_eq(stage_send(&stage, 4), 3);
+    stage_end(&stage);
+}
+
+Test(agency_replies, paging_ends_where_a_page_brings_nothing)
+{
+    struct stage stage = begin();
+    struct message admitted = stage_admitted(&stage, 5);
+    admitted.admitted.upto = 5;
+    stage_answer(&stage, &admitted, (struct slice){0});
+    cr_assert_eq(stage.request.hello.from, 5);
+    admitted = stage_admitted(&stage, 0);
+    admitted.admitted.upto = 5;
+    stage_answer(&stage, &admitted, (struct slice){0});
+    cr_assert_eq(agency_state(stage.agency), AGENCY_SENDING);
+    stage_end(&stage);
+}
+
+Test(agency_replies, paging_begins_anew_after_a_new_dial)
+{
+    struct stage stage = begin();
+    struct message admitted = stage_admitted(&stage, 5);
+    admitted.admitted.upto = 5;
+    stage_answer(&stage, &admitted, (struct slice){0});
+    cr_assert_eq(stage.request.hello.from, 5);
+    stage.orders = 0;
+    while ((stage.orders & AGENCY_ORDER_DIAL) == 0)
+        stage_wait(&stage);
+    cr_assert_eq(stage.request.kind, MESSAGE_HELLO);
+    cr_assert_eq(stage.request.hello.from, 0, "another broker may have lost what this one told");
+    stage_end(&stage);
+}
+
+Test(agency_replies, not_yet_lets_missing_batches_be_sent_again)
+{
+    struct stage stage = begin_waiting();
+    const struct message hint = empty_result(0);
+    agency_on_published(stage.agency, stage.now_ms, &hint);
+    stage_tick(&stage);
+    const struct message not_yet = {
+        .kind = MESSAGE_NOT_YET,
+        .draw = DRAW,
+        .not_yet = {.agency = AGENCY, .phase = PHASE_OPEN},
+    };
+    stage_answer(&stage, &not_yet, (struct slice){0});
+    stage_tell(&stage, 2, 1, 0, 0);
+    uint32_t seq;
+    cr_assert(agency_next_batch(stage.agency, &seq));
+    cr_assert_eq(seq, 1);
+    cr_assert(agency_wants(stage.agency, 1), "its body is read again");
+    stage_end(&stage);
+}
+
+Test(agency_replies, result_is_fetched_once_the_file_is_read)
+{
+    struct stage stage = begin();
+    struct message admitted = stage_admitted(&stage, 0);
+    admitted.admitted.is_finished = true;
+    stage_answer(&stage, &admitted, (struct slice){0});
+    cr_assert_eq(agency_state(stage.agency), AGENCY_READING);
+    stage_until(&stage, MESSAGE_POLL);
+    const struct message result = empty_result(0);
+    stage_answer(&stage, &result, (struct slice){0});
+    cr_assert_eq(agency_state(stage.agency), AGENCY_READING);
+    cr_assert_eq(agency_deadline(stage.agency), INT64_MAX, "nothing to ask before it is read");
+    stage_read_to_end(&stage);
+    stage_tick(&stage);
+    cr_assert_eq(stage.request.kind, MESSAGE_WINNERS);
+    stage_end(&stage);
+}
+
+Test(agency_replies, goodbye_is_said_three_times_without_an_answer)
+{
+    struct stage stage = begin_waiting();
+    const struct message empty = empty_result(0);
+    stage_until(&stage, MESSAGE_POLL);
+    stage_answer(&stage, &empty, (struct slice){0});
+    stage_answer(&stage, &empty, (struct slice){0});
+    agency_on_stored(stage.agency, stage.now_ms);
+    uint32_t before = stage.requests;
+    stage_tick(&stage);
+    while (agency_state(stage.agency) == AGENCY_LEAVING) {
+        cr_assert_eq(stage.request.kind, MESSAGE_BYE);
+        stage_wait(&stage);
+    }
+    cr_assert_eq(stage.requests - before, UNANSWERED_REDIAL);
+    stage_end(&stage);
+}
+
+Test(agency_replies, wait_timeout_does_not_count_while_the_reader_is_waited_for)
+{
+    struct stage stage;
+    struct agency_terms terms = stage_terms();
+    terms.wait_timeout_ms = 60000;
+    stage_begin(&stage, &terms);
+    stage_admit(&stage, 0);
+    stage_cut(&stage, 1);
+    stage_send(&stage, 1);
+    stage_tell(&stage, 1, 1, 0, 0);
+    int64_t moved_at = stage.now_ms;
+    uint32_t round = 2;
+    while (stage.now_ms < moved_at + 2 * terms.wait_timeout_ms)
+        stage_tell(&stage, round++, 1, 0, 0);
+    cr_assert_eq(agency_state(stage.agency), AGENCY_SENDING);
+    stage_end(&stage);
+}

@@ -1,0 +1,147 @@
+#include <criterion/criterion.h>
+
+#include "proto/wire/item.h"
+#include "tests/unit/broker_bench.h"
+
+static void begin(struct bench *bench)
+{
+    struct broker_options options;
+    bench_options(&options);
+    bench_open(bench, &options);
+}
+
+static struct message registration_of(uint8_t id, uint64_t opening)
+{
+    return (struct message){
+        .kind = MESSAGE_REGISTER,
+        .registration = {.store = {{id}}, .opening = {opening, {{id, 1}}}},
+    };
+}
+
+/* An inventory of one item in one chunk. */
+static void report_item(struct bench *bench, uint64_t peer, const struct item_inventory *item)
+{
+    uint8_t buffer[ITEM_BYTES_MAX];
+    size_t bytes = 0;
+    struct message inventory = {.kind = MESSAGE_INVENTORY,
+                                .inventory = {.is_last = true, .items = 1}};
+    cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, item), STATUS_OK);
+    bench_report(bench, peer, &inventory, (struct slice){buffer, bytes});
+}
+
+static enum status verdict(struct bench *bench)
+{
+    const char *problem;
+    return broker_verdict(bench->broker, &problem);
+}
+
+static void refuse_conflict(struct bench *bench, uint32_t agency, uint32_t seq)
+{
+    struct message answer = bench_poll(bench, agency, -1);
+    cr_assert_eq(answer.kind, MESSAGE_REFUSED, "answered %s", message_name(answer.kind));
+    cr_assert_eq(answer.refused.reason, REFUSAL_CONFLICT);
+    cr_assert_eq(answer.refused.seq, seq);
+}
+
+Test(broker_inventory, a_chunk_out_of_order_ends_the_registration, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    struct message registration = registration_of(1, 1);
+    bench_report(&bench, 50, &registration, (struct slice){0});
+    struct message inventory = {.kind = MESSAGE_INVENTORY, .inventory = {.chunk = 1}};
+    bench_report(&bench, 50, &inventory, (struct slice){0});
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_DISMISSED, 0, NULL, NULL));
+    bench_close(&bench);
+}
+
+Test(broker_inventory, nothing_of_a_chunk_is_believed_that_has_a_byte_too_many, .timeout = 10)
+{
+    struct bench bench;
+    struct message dismissed;
+    uint8_t buffer[ITEM_BYTES_MAX] = {0};
+    size_t bytes = 0;
+    struct message inventory = {.kind = MESSAGE_INVENTORY,
+                                .inventory = {.is_last = true, .items = 1}};
+    const struct item_inventory item = {.kind = INVENTORY_SEAL, .draw = 1};
+    begin(&bench);
+    struct message registration = registration_of(1, 1);
+    bench_report(&bench, 50, &registration, (struct slice){0});
+    cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, &item), STATUS_OK);
+    bench_report(&bench, 50, &inventory, (struct slice){buffer, bytes + 1});
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_DISMISSED, 0, &dismissed, NULL));
+    cr_assert_eq(dismissed.dismissed.reason, DISMISSAL_INVENTORY);
+    cr_assert_eq(verdict(&bench), STATUS_OK);
+    bench_close(&bench);
+}
+
+Test(broker_inventory, an_inventory_replaces_what_was_known, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench_stored(&bench, 50, 4, 0);
+    bench_stored(&bench, 50, 4, 1);
+    struct message registration = registration_of(1, 2);
+    bench_report(&bench, 51, &registration, (struct slice){0});
+    cr_assert(bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0), "not complete yet");
+    struct item_inventory item = {
+        .kind = INVENTORY_BATCH,
+        .draw = 1,
+        .agency = 4,
+        .attempt = 1,
+        .batch = {.seq = 1, .bets = 1, .digest = bench_digest(4, 1)},
+    };
+    report_item(&bench, 51, &item);
+    struct message wait = bench_poll(&bench, 4, -1);
+    cr_assert(!bench_ranges_have(wait.wait.durable, 0));
+    cr_assert(bench_ranges_have(wait.wait.durable, 1));
+    bench_close(&bench);
+}
+
+Test(broker_inventory, a_conflict_between_two_stores_ends_the_attempt, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench_stored(&bench, 50, 4, 3);
+    struct message registration = registration_of(2, 1);
+    bench_report(&bench, 51, &registration, (struct slice){0});
+    struct item_inventory item = {
+        .kind = INVENTORY_BATCH,
+        .draw = 1,
+        .agency = 4,
+        .attempt = 1,
+        .batch = {.seq = 3, .bets = 1, .digest = bench_digest(4, 9)},
+    };
+    report_item(&bench, 51, &item);
+    refuse_conflict(&bench, 4, 3);
+    bench_hello(&bench, 4, 2);
+    struct message poll = {.kind = MESSAGE_POLL,
+                           .draw = 1,
+                           .poll = {.agency = 4, .incarnation = 1, .attempt = 2}};
+    cr_assert_eq(bench_ask(&bench, &poll, NULL).kind, MESSAGE_WAIT, "a new attempt is clean");
+    bench_close(&bench);
+}
+
+Test(broker_inventory, what_the_journal_does_not_know_ends_the_broker, .timeout = 10)
+{
+    const struct item_inventory items[] = {
+        {.kind = INVENTORY_BATCH, .draw = 1, .agency = 4, .attempt = 1, .batch = {.bets = 1}},
+        {.kind = INVENTORY_BATCH, .draw = 9, .agency = 4, .attempt = 1, .batch = {.bets = 1}},
+        {.kind = INVENTORY_SEAL, .draw = 1},
+        {.kind = INVENTORY_SEAL, .draw = 7},
+        {.kind = INVENTORY_VOID, .draw = 1},
+    };
+    for (size_t i = 0; i < sizeof items / sizeof *items; i++) {
+        struct bench bench;
+        begin(&bench);
+        struct message registration = registration_of(1, 1);
+        bench_report(&bench, 50, &registration, (struct slice){0});
+        report_item(&bench, 50, &items[i]);
+        cr_assert_eq(verdict(&bench), STATUS_CONFIG, "item %zu", i);
+        bench_close(&bench);
+    }
+}

@@ -1,0 +1,274 @@
+/* What is told, kept and forgotten when a draw is decided, void or over. */
+#include <criterion/criterion.h>
+
+#include "proto/wire/item.h"
+#include "tests/unit/broker_bench.h"
+
+enum { TIMEOUT_MS = 60000 };
+
+static const struct digest zeros;
+
+static void begin(struct bench *bench, enum timeout_action action)
+{
+    struct broker_options options;
+    bench_options(&options);
+    options.terms.barrier_timeout_ms = TIMEOUT_MS;
+    options.terms.on_timeout = action;
+    bench_open(bench, &options);
+}
+
+static struct message hello_of(uint32_t draw, uint32_t agency)
+{
+    return (struct message){
+        .kind = MESSAGE_HELLO,
+        .draw = draw,
+        .hello = {.agency = agency,
+                  .incarnation = 1,
+                  .plan = {.bets_max = 1, .bytes_max = BATCH_BYTES_MIN}},
+    };
+}
+
+static enum status verdict(struct bench *bench)
+{
+    const char *problem;
+    return broker_verdict(bench->broker, &problem);
+}
+
+/* The operator voids draw 1, of which store 1 is known. */
+static void void_draw(struct bench *bench)
+{
+    begin(bench, TIMEOUT_VOID);
+    bench_store(bench, 50, 1, 1);
+    bench_hello(bench, 4, 0);
+    bench->options.void_draw = 1;
+    cr_assert_eq(bench_restart(bench), STATUS_OK);
+}
+
+Test(broker_over, void_is_not_told_before_a_known_store_has_recorded_it, .timeout = 10)
+{
+    struct bench bench;
+    struct message hello = hello_of(1, 4);
+    void_draw(&bench);
+    bench_pass(&bench, LEASE_MS + bench.options.store_grace_ms + 1);
+    cr_assert_neq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_VOID, "no store is here");
+    bench_store(&bench, 51, 1, 2);
+    cr_assert_neq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_VOID, "not yet");
+    bench.options.void_draw = 0;
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    cr_assert_neq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_VOID, "nor another day");
+    bench_store(&bench, 52, 1, 3);
+    bench_sealed(&bench, 52, &zeros);
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_VOID);
+    bench_close(&bench);
+}
+
+Test(broker_over, a_store_that_registers_while_voiding_is_told_and_waited_for, .timeout = 10)
+{
+    struct bench bench;
+    struct message hello = hello_of(1, 4);
+    struct message registration = {
+        .kind = MESSAGE_REGISTER,
+        .registration = {.store = {{2}}, .opening = {1, {{2, 1}}}},
+    };
+    struct message inventory = {.kind = MESSAGE_INVENTORY, .inventory = {.is_last = true}};
+    void_draw(&bench);
+    bench_store(&bench, 51, 1, 2);
+    bench_report(&bench, 52, &registration, (struct slice){0});
+    bench_report(&bench, 52, &inventory, (struct slice){0});
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 52, MESSAGE_SEAL_VOID, 0, NULL, NULL));
+    bench_sealed(&bench, 51, &zeros);
+    cr_assert_neq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_VOID);
+    bench_sealed(&bench, 52, &zeros);
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_VOID);
+    bench_close(&bench);
+}
+
+Test(broker_over, who_was_told_void_is_not_lingered_for, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench, TIMEOUT_VOID);
+    bench_hello(&bench, 4, 0);
+    bench_hello(&bench, 10, 0);
+    bench_pass(&bench, TIMEOUT_MS + 1);
+    cr_assert_eq(bench_poll(&bench, 4, -1).refused.reason, REFUSAL_VOID);
+    cr_assert_eq(verdict(&bench), STATUS_OK, "agency 10 has not been told");
+    cr_assert_eq(bench_poll(&bench, 10, -1).refused.reason, REFUSAL_VOID);
+    cr_assert_eq(verdict(&bench), STATUS_END);
+    bench_close(&bench);
+}
+
+Test(broker_over, who_was_told_excluded_is_not_lingered_for, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench, TIMEOUT_DRAW);
+    bench_hello(&bench, 4, 0);
+    bench_hello(&bench, 10, 0);
+    cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
+    bench_pass(&bench, TIMEOUT_MS + 1);
+    struct message bye = {.kind = MESSAGE_BYE, .draw = 1, .bye = {.agency = 4}};
+    cr_assert_eq(bench_ask(&bench, &bye, NULL).kind, MESSAGE_OK);
+    cr_assert_eq(verdict(&bench), STATUS_OK, "agency 10 has not been told");
+    struct message hello = hello_of(1, 10);
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_EXCLUDED);
+    cr_assert_eq(verdict(&bench), STATUS_END);
+    bench_close(&bench);
+}
+
+/* Agency 4 has finished with a batch that is in a store that was given up; agency 10 is excluded:
+ * the barrier has decided, and nothing is sealed. */
+static void decide(struct bench *bench)
+{
+    begin(bench, TIMEOUT_DRAW);
+    bench_store(bench, 50, 1, 1);
+    bench_hello(bench, 4, 0);
+    bench_hello(bench, 10, 0);
+    bench_batch(bench, 4, 0);
+    bench_stored(bench, 50, 4, 0);
+    cr_assert_eq(bench_poll(bench, 4, 1).kind, MESSAGE_FINISHED);
+    bench_pass(bench, TIMEOUT_MS + 1);
+    cr_assert_eq(journal_memory_count(bench->journal, RECORD_DECISION, 1), 1);
+    cr_assert_eq(journal_memory_count(bench->journal, RECORD_SEALED, 1), 0);
+}
+
+Test(broker_over, who_comes_after_the_decision_is_late, .timeout = 10)
+{
+    struct bench bench;
+    struct message hello = hello_of(1, 11);
+    decide(&bench);
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_LATE);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_PLAN, 1), 2);
+    bench_close(&bench);
+}
+
+Test(broker_over, no_batch_of_an_excluded_agency_is_sent_on_after_the_seal, .timeout = 10)
+{
+    struct bench bench;
+    struct message credit = {.kind = MESSAGE_CREDIT, .credit = {.admitted_bytes = 1 << 20}};
+    struct message registration = {
+        .kind = MESSAGE_REGISTER,
+        .registration = {.store = {{2}}, .opening = {1, {{2, 1}}}},
+    };
+    struct message inventory = {.kind = MESSAGE_INVENTORY, .inventory = {.is_last = true}};
+    decide(&bench);
+    int sent_on = bench.payloads;
+    bench_batch(&bench, 10, 0); /* waits in the queue: no store is there */
+    bench_report(&bench, 52, &registration, (struct slice){0});
+    bench_report(&bench, 52, &inventory, (struct slice){0});
+    bench_stored(&bench, 52, 4, 0);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_SEALED, 1), 1);
+    cr_assert_eq(bench.payloads, sent_on, "the queue was emptied");
+    bench_report(&bench, 52, &credit, (struct slice){0});
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_FORWARD, 0, NULL, NULL));
+    bench_batch(&bench, 10, 1);
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_FORWARD, 0, NULL, NULL));
+    cr_assert_eq(bench.payloads, sent_on);
+    bench_close(&bench);
+}
+
+Test(broker_over, stores_forget_the_draw_that_is_older_than_those_kept, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    struct message forget;
+    uint32_t forgotten = 0;
+    bench_options(&options);
+    options.draws = 0;
+    options.terms.agencies_required = 1;
+    bench_open(&bench, &options);
+    bench_store(&bench, 50, 1, 1);
+    for (uint32_t draw = 1; draw <= DRAWS_KEPT + 2; draw++) {
+        struct message hello = hello_of(draw, 4);
+        struct message poll = {
+            .kind = MESSAGE_POLL,
+            .draw = draw,
+            .poll = {.agency = 4,
+                     .incarnation = 1,
+                     .attempt = 1,
+                     .has_declaration = true,
+                     .declaration = bench_declaration(&bench, 4, 0)},
+        };
+        cr_assert_eq(bench_ask(&bench, &hello, NULL).kind, MESSAGE_ADMITTED);
+        cr_assert_eq(bench_ask(&bench, &poll, NULL).kind, MESSAGE_FINISHED);
+        if (!bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_FORGET, 0, &forget, NULL))
+            continue;
+        forgotten++;
+        cr_assert_eq(forget.draw, forgotten);
+        cr_assert_eq(draw + 1, forget.draw + DRAWS_KEPT, "draw %u is open", draw + 1);
+    }
+    cr_assert_eq(forgotten, 3);
+    bench_close(&bench);
+}
+
+Test(broker_over, each_draws_seal_goes_to_a_store_that_had_the_one_before, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    uint8_t buffer[ITEM_BYTES_MAX];
+    bench_options(&options);
+    options.draws = 2;
+    options.terms.agencies_required = 1;
+    bench_open(&bench, &options);
+    bench_store(&bench, 50, 1, 1);
+    for (uint32_t draw = 1; draw <= 2; draw++) {
+        struct message hello = hello_of(draw, 4);
+        struct message sent;
+        struct slice shares;
+        size_t bytes = 0;
+        struct item_stored item = {.bets = 1, .digest = bench_digest(4, 0)};
+        struct message stored = {
+            .kind = MESSAGE_STORED,
+            .draw = draw,
+            .stored = {.agency = 4, .attempt = 1, .items = 1},
+        };
+        struct message poll = {
+            .kind = MESSAGE_POLL,
+            .draw = draw,
+            .poll = {.agency = 4,
+                     .incarnation = 1,
+                     .attempt = 1,
+                     .has_declaration = true,
+                     .declaration = bench_declaration(&bench, 4, 1)},
+        };
+        cr_assert_eq(bench_ask(&bench, &hello, NULL).kind, MESSAGE_ADMITTED);
+        cr_assert_eq(item_pack_stored(buffer, sizeof buffer, &bytes, &item), STATUS_OK);
+        bench_report(&bench, 50, &stored, (struct slice){buffer, bytes});
+        cr_assert_eq(bench_ask(&bench, &poll, NULL).kind, MESSAGE_FINISHED);
+        cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_SEAL, 0, &sent, NULL), "draw %u",
+                  draw);
+        struct message sealed = {.kind = MESSAGE_SEALED,
+                                 .draw = draw,
+                                 .sealed = {.root = sent.part.root}};
+        bench_report(&bench, 50, &sealed, (struct slice){0});
+        cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &sent, &shares));
+        memcpy(buffer, shares.data, shares.bytes);
+        struct message counted = {
+            .kind = MESSAGE_COUNTED,
+            .draw = draw,
+            .counted = {.question_epoch = sent.count.question_epoch,
+                        .question = sent.count.question,
+                        .bets = 1,
+                        .items = sent.count.items},
+        };
+        bench_report(&bench, 50, &counted, (struct slice){buffer, shares.bytes});
+        cr_assert_eq(journal_memory_count(bench.journal, RECORD_PUBLISHED, draw), 1);
+    }
+    bench_close(&bench);
+}
+
+Test(broker_over, a_journal_whose_seal_is_not_its_declarations_is_refused, .timeout = 10)
+{
+    struct bench bench;
+    const char *problem;
+    begin(&bench, TIMEOUT_DRAW);
+    bench_hello(&bench, 4, 0);
+    cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
+    struct record sealed = {.kind = RECORD_SEALED,
+                            .draw = 1,
+                            .sealed = {.root = bench_digest(4, 0), .number = 7}};
+    records_add(bench.records, &sealed);
+    cr_assert_eq(journal_memory_apply(bench.journal, &bench.epoch, bench.records), STATUS_OK);
+    cr_assert_eq(bench_restart(&bench), STATUS_CONFIG);
+    cr_assert_eq(broker_verdict(bench.broker, &problem), STATUS_CONFIG);
+    cr_assert_not_null(strstr(problem, "damaged"), "%s", problem);
+    bench_close(&bench);
+}

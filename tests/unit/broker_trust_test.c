@@ -1,0 +1,98 @@
+/* What a store says after the seal is believed as far as it can be checked. */
+#include <criterion/criterion.h>
+
+#include "proto/wire/item.h"
+#include "tests/unit/broker_bench.h"
+
+/* Agency 4's one batch lies in store 1 over peer 50; the draw is sealed. out: its root. */
+static void seal(struct bench *bench, struct digest *root)
+{
+    struct broker_options options;
+    struct message sent;
+    bench_options(&options);
+    options.terms.agencies_required = 1;
+    bench_open(bench, &options);
+    bench_store(bench, 50, 1, 1);
+    bench_hello(bench, 4, 0);
+    bench_stored(bench, 50, 4, 0);
+    cr_assert_eq(bench_poll(bench, 4, 1).kind, MESSAGE_FINISHED);
+    cr_assert(bench_sent(bench, PORT_DISPATCH, 50, MESSAGE_SEAL, 0, &sent, NULL));
+    *root = sent.part.root;
+}
+
+static void find_one(struct bench *bench, const struct message *count, uint32_t items)
+{
+    uint8_t buffer[ITEM_BYTES_MAX];
+    size_t bytes = 0;
+    struct item_winner item = {
+        .bet = {.first_name = {(const uint8_t *)"A", 1},
+                .last_name = {(const uint8_t *)"B", 1},
+                .document = {(const uint8_t *)"1", 1},
+                .birthdate = {(const uint8_t *)"2000-01-01", 10},
+                .number = 7},
+    };
+    struct message found = {
+        .kind = MESSAGE_FOUND,
+        .draw = 1,
+        .found = {.question_epoch = count->count.question_epoch,
+                  .question = count->count.question,
+                  .agency = 4,
+                  .items = items},
+    };
+    cr_assert_eq(item_pack_winner(buffer, sizeof buffer, &bytes, &item), STATUS_OK);
+    bench_report(bench, 50, &found, (struct slice){buffer, bytes});
+}
+
+Test(broker_trust, another_seal_ends_the_broker, .timeout = 10)
+{
+    struct bench bench;
+    struct digest root;
+    const char *problem;
+    seal(&bench, &root);
+    root.bytes[0] ^= 1;
+    bench_sealed(&bench, 50, &root);
+    cr_assert_eq(broker_verdict(bench.broker, &problem), STATUS_CONFIG);
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_COUNT, 0, NULL, NULL));
+    bench_close(&bench);
+}
+
+Test(broker_trust, a_wrong_answers_pages_are_deleted_and_its_batches_asked_again, .timeout = 10)
+{
+    struct bench bench;
+    struct digest root;
+    struct message count;
+    struct message again;
+    seal(&bench, &root);
+    bench_sealed(&bench, 50, &root);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &count, NULL));
+    find_one(&bench, &count, 1);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_FOUND, 1), 1);
+    struct message counted = {
+        .kind = MESSAGE_COUNTED,
+        .draw = 1,
+        .counted = {.question_epoch = count.count.question_epoch,
+                    .question = count.count.question,
+                    .bets = 1,
+                    .winners = 2, /* one page is missing */
+                    .items = count.count.items},
+    };
+    bench_report(&bench, 50, &counted, (struct slice){0});
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_FOUND, 1), 0);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_PUBLISHED, 1), 0);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &again, NULL));
+    cr_assert_neq(again.count.question, count.count.question);
+    bench_close(&bench);
+}
+
+Test(broker_trust, a_page_of_fewer_winners_than_it_says_is_not_journaled, .timeout = 10)
+{
+    struct bench bench;
+    struct digest root;
+    struct message count;
+    seal(&bench, &root);
+    bench_sealed(&bench, 50, &root);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &count, NULL));
+    find_one(&bench, &count, 2);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_FOUND, 1), 0);
+    bench_close(&bench);
+}

@@ -1,0 +1,181 @@
+/* Tests of a full disk: what comes back, what is tried, and when it has room again. */
+#include "worker/intake.h"
+
+#include <criterion/criterion.h>
+
+#include "tests/unit/worker_fixture.h"
+
+static struct fixture world;
+
+static void set_up(void)
+{
+    fixture_begin(&world);
+    fixture_register(&world);
+    sent_forget(&world);
+}
+
+static void tear_down(void)
+{
+    fixture_end(&world);
+}
+
+TestSuite(worker_disk, .timeout = 10, .init = set_up, .fini = tear_down);
+
+static void forward(uint32_t agency, uint32_t attempt, uint32_t seq, uint32_t bets)
+{
+    struct made batch = make_batch(1, agency, attempt, seq, bets, 0);
+    broker_forwards(&world, &batch, false);
+    made_free(&batch);
+}
+
+static uint64_t admitted(void)
+{
+    return sent_last(&world, MESSAGE_CREDIT)->message.credit.admitted_bytes;
+}
+
+/* Room for one batch of three bets, and a half. */
+static void fill_disk(void)
+{
+    struct made batch = make_batch(1, 7, 1, 0, 3, 0);
+    store_memory_set_capacity(world.store, MEMORY_RESERVE_BYTES +
+                                               3 * (batch.body.bytes + MEMORY_BATCH_BYTES) / 2);
+    made_free(&batch);
+}
+
+Test(worker_disk, returns_the_whole_group_when_the_disk_is_full)
+{
+    fill_disk();
+    forward(7, 1, 0, 3);
+    forward(7, 1, 1, 3);
+    cr_assert_eq(sent_of(&world, MESSAGE_RETURNED), 1);
+    sent_expect_returned(sent_last(&world, MESSAGE_RETURNED), 0, 2);
+    fixture_wait(&world, 100);
+    cr_expect_eq(sent_of(&world, MESSAGE_STORED), 0);
+    cr_expect_eq(sent_of(&world, MESSAGE_CREDIT), 0);
+    cr_expect_eq(store_memory_count_durable(world.store), 0);
+    cr_expect_eq(world.notes[NOTE_DISK_FULL], 1);
+    cr_expect_eq(worker_state(world.worker), WORKER_SERVING);
+}
+
+Test(worker_disk, returns_what_still_comes_while_the_disk_is_full)
+{
+    fill_disk();
+    for (uint32_t seq = 0; seq < 2; seq++)
+        forward(7, 1, seq, 3);
+    sent_forget(&world);
+    for (uint32_t seq = 4; seq < 7; seq++)
+        forward(7, 1, seq, 3);
+    forward(7, 1, 5, 3);
+    fixture_wait(&world, 10);
+    cr_assert_eq(sent_of(&world, MESSAGE_RETURNED), 1);
+    sent_expect_returned(sent_last(&world, MESSAGE_RETURNED), 4, 3);
+    cr_expect_eq(sent_of(&world, MESSAGE_CREDIT), 0);
+}
+
+Test(worker_disk, tries_one_batch_after_a_pause_that_grows)
+{
+    fill_disk();
+    for (uint32_t seq = 0; seq < 2; seq++)
+        forward(7, 1, seq, 3);
+    sent_forget(&world);
+    broker_says_kind(&world, MESSAGE_PING, 0);
+    fixture_wait(&world, WAIT_MS_MIN);
+    cr_expect_eq(admitted(), CREDIT_BYTES_MAX + 1, "any credit left admits one batch");
+    sent_forget(&world);
+    store_memory_set_capacity(world.store, MEMORY_RESERVE_BYTES);
+    struct made probe = make_batch(1, 7, 1, 0, 3, 0);
+    broker_forwards(&world, &probe, false);
+    sent_expect_returned(sent_last(&world, MESSAGE_RETURNED), 0, 1);
+    broker_says_kind(&world, MESSAGE_PING, 0);
+    fixture_wait(&world, 2 * WAIT_MS_MIN - 1);
+    cr_expect_eq(sent_of(&world, MESSAGE_CREDIT), 0);
+    fixture_wait(&world, 1);
+    cr_expect_eq(admitted(), CREDIT_BYTES_MAX + probe.body.bytes + BATCH_WEIGHT_EXTRA_BYTES + 1,
+                 "the broker's sum has the whole weight of the batch that was tried");
+    made_free(&probe);
+}
+
+/* The broker may forward one batch more than the credit that it has left. */
+Test(worker_disk, tries_again_beyond_a_batch_that_passed_the_credit_and_came_late)
+{
+    fill_disk();
+    struct made batch = make_batch(1, 7, 1, 0, 3, 0);
+    const uint64_t weight = batch.body.bytes + BATCH_WEIGHT_EXTRA_BYTES;
+    forward(7, 1, 1, 3);
+    uint64_t forwarded = weight;
+    while (forwarded < CREDIT_BYTES_MAX) {
+        broker_forwards(&world, &batch, false);
+        sent_forget(&world);
+        forwarded += weight;
+    }
+    cr_assert_gt(forwarded, CREDIT_BYTES_MAX);
+    made_free(&batch);
+    broker_says_kind(&world, MESSAGE_PING, 0);
+    fixture_wait(&world, WAIT_MS_MIN);
+    cr_expect_eq(admitted(), forwarded + 1);
+}
+
+Test(worker_disk, gives_its_whole_credit_when_there_is_room_again)
+{
+    fill_disk();
+    for (uint32_t seq = 0; seq < 2; seq++)
+        forward(7, 1, seq, 3);
+    broker_says_kind(&world, MESSAGE_PING, 0);
+    fixture_wait(&world, WAIT_MS_MIN);
+    store_memory_set_capacity(world.store, 0);
+    struct made batch = make_batch(1, 7, 1, 0, 3, 0);
+    broker_forwards(&world, &batch, false);
+    cr_expect_eq(sent_of(&world, MESSAGE_STORED), 1, "no credit is left: committed at once");
+    cr_expect_eq(admitted(), 2 * CREDIT_BYTES_MAX + batch.body.bytes + BATCH_WEIGHT_EXTRA_BYTES);
+    cr_expect_eq(world.notes[NOTE_DISK_HAS_ROOM], 1);
+    made_free(&batch);
+}
+
+Test(worker_disk, goes_back_to_the_shortest_pause_after_a_full_disk_had_room)
+{
+    for (int round = 0; round < 2; round++) {
+        fill_disk();
+        for (uint32_t seq = 0; seq < 3; seq++)
+            forward(7, 2, seq, 3);
+        broker_says_kind(&world, MESSAGE_PING, 0);
+        cr_expect_eq(world.last_note[NOTE_DISK_FULL].other, WAIT_MS_MIN);
+        fixture_wait(&world, WAIT_MS_MIN);
+        store_memory_set_capacity(world.store, 0);
+        forward(7, 2, 0, 3);
+    }
+    cr_expect_eq(world.notes[NOTE_DISK_FULL], 2);
+}
+
+Test(worker_disk, pauses_no_longer_than_the_longest_pause_on_a_full_disk)
+{
+    fill_disk();
+    for (uint32_t seq = 0; seq < 2; seq++)
+        forward(7, 1, seq, 3);
+    store_memory_set_capacity(world.store, MEMORY_RESERVE_BYTES);
+    for (int tries = 0; tries < 6; tries++) {
+        int64_t pause_ms = (int64_t)world.last_note[NOTE_DISK_FULL].other;
+        cr_expect_leq(pause_ms, WAIT_MS_MAX);
+        for (; pause_ms > 0; pause_ms -= LEASE_MS / 2) {
+            broker_says_kind(&world, MESSAGE_PING, 0);
+            fixture_wait(&world, pause_ms < LEASE_MS / 2 ? pause_ms : LEASE_MS / 2);
+        }
+        forward(7, 1, 0, 3);
+    }
+    cr_expect_eq(world.last_note[NOTE_DISK_FULL].other, WAIT_MS_MAX);
+}
+
+Test(worker_disk, does_not_take_a_rejected_batch_for_room_on_a_full_disk)
+{
+    fill_disk();
+    for (uint32_t seq = 0; seq < 2; seq++)
+        forward(7, 1, seq, 3);
+    broker_says_kind(&world, MESSAGE_PING, 0);
+    fixture_wait(&world, WAIT_MS_MIN);
+    struct made batch = make_batch(1, 7, 1, 4, 3, 0);
+    batch.header.digest.bytes[31] ^= 1;
+    broker_forwards(&world, &batch, false);
+    cr_expect_eq(sent_last(&world, MESSAGE_REJECTED)->message.rejected.fault, FAULT_DIGEST);
+    cr_expect_lt(admitted(), 2 * CREDIT_BYTES_MAX);
+    cr_expect_eq(world.notes[NOTE_DISK_HAS_ROOM], 0);
+    made_free(&batch);
+}
