@@ -23,7 +23,7 @@ BROKER_SHELL := journal_sql journal journal_record journal_load archive delivery
     command
 WORKER_CORE := acks seals intake inventory sealing count forget worker worker_receive
 WORKER_SHELL := lmdb_value lmdb_space lmdb_view lmdb_folder store_lmdb_read store_lmdb \
-    lock pool report loop
+    lock pool report loop flags
 AGENCY_CORE := states cuts window pace result agency asking replies
 AGENCY_SHELL := output source scanner cutter payloads reader outgoing line winners \
     progress checking settings loop
@@ -37,7 +37,7 @@ UNIT := status pack bet csv csv_faults batch digest seqset message item manifest
     clock log options stop address agency_hello agency_result agency_sending archive \
     barrier batch_faults broker_draw broker_inventory broker_notes broker_races broker_recover \
     broker_requests broker_stores command csv_pieces cuts cutter dispatch_model dispatch \
-    draw fingerprint flights journal_load journal ledger_model ledger lmdb_value lock \
+    draw fingerprint flags flights journal_load journal ledger_model ledger lmdb_value lock \
     options_text outgoing output pace payloads pool protocol_vectors reader record \
     report result results roll rows sample scanner schema settings source states \
     store_lmdb store_memory stores window winners word worker_acks worker_count \
