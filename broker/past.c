@@ -13,6 +13,9 @@ static void answer_result(struct broker *broker, const struct request *request,
         answer_refuse(broker, request, REFUSAL_EXCLUDED, 0);
         return;
     }
+    /* A page behind the last one is empty, however far behind it was asked for. */
+    if (from > agency.winners)
+        from = agency.winners;
     struct message message = {
         .kind = MESSAGE_RESULT,
         .result = {.agency = request->agency,

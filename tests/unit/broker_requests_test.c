@@ -455,6 +455,27 @@ Test(broker_requests, range_and_commitment_are_told_alike_before_and_after_publi
     bench_close(&bench);
 }
 
+Test(broker_requests, a_page_behind_the_last_winner_is_empty, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    struct slice body;
+    struct message winners = {.kind = MESSAGE_WINNERS,
+                              .draw = 1,
+                              .winners = {.agency = 4, .from = UINT32_MAX}};
+    bench_options(&options);
+    options.terms.agencies_required = 1;
+    bench_open(&bench, &options);
+    bench_hello(&bench, 4, 0);
+    bench_poll(&bench, 4, 0);
+    struct message result = bench_ask(&bench, &winners, &body);
+    cr_assert_eq(result.kind, MESSAGE_RESULT);
+    cr_assert_eq(result.result.from, 0);
+    cr_assert_eq(result.result.upto, 0);
+    cr_assert_eq(body.bytes, 0);
+    bench_close(&bench);
+}
+
 Test(broker_requests, fingerprint_tells_states_apart_and_repeats, .timeout = 10)
 {
     uint64_t prints[2][5];
