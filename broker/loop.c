@@ -158,6 +158,15 @@ static bool has_room(const struct loop *loop)
            records_has_room(loop->records, EVENT_RECORDS_MAX, EVENT_RECORD_BYTES_MAX);
 }
 
+/* A body exactly where the kind has one. What cannot be read is the core's to judge. */
+static bool has_its_frames(struct slice header, int frames_count)
+{
+    struct message message;
+    if (message_decode(header, &message) != STATUS_OK)
+        return frames_count == 2 || frames_count == 3;
+    return frames_count == (message_has_body(message.kind) ? 3 : 2);
+}
+
 /* [routing id][header] or [routing id][header][body] */
 static enum status take_worker(struct loop *loop)
 {
@@ -168,7 +177,7 @@ static enum status take_worker(struct loop *loop)
         return status;
     uint64_t peer = 0;
     int count = loop->frames.count;
-    if (count != 2 && count != 3) {
+    if (count < 2 || !has_its_frames(frames_slice(&loop->frames, 1), count)) {
         drop(loop, "dispatch", DROP_SHAPE);
     } else if (!delivery_parse_peer(frames_slice(&loop->frames, 0), &peer)) {
         drop(loop, "dispatch", DROP_PEER);

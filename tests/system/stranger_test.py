@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """A stranger at a real broker's ports: every message that PROTOCOL.md shows is sent whole, cut at
 each byte, with each byte changed and with a byte more, to every socket. Each request has exactly
-one reply [M-21], in its envelope [M-5], and nothing ends the broker [M-68]."""
+one reply [M-21], in its envelope [M-5], and nothing ends the broker [M-68]. From a store that is
+welcome only what can be read whole changes anything [M-9]."""
 import os
 import signal
 import sys
 
+import msgpack
 import zmq
 
 import wire
@@ -14,15 +16,32 @@ from wire_vectors_test import blocks
 
 REQUESTS = ("HELLO", "POLL", "WINNERS", "DIGESTS", "BYE")
 MALFORMED, VERSION = wire.REASONS.index("MALFORMED"), wire.REASONS.index("VERSION")
-WHO, DISMISSED = 62, 61
+REGISTER, INVENTORY, PONG, WELCOME, DISMISSED, WHO, PING = 40, 41, 49, 60, 61, 62, 63
+VERSION_DISMISSED, INVENTORY_DISMISSED = 3, 4
+STORE_KINDS_WITH_BODY = "INVENTORY", "STORED", "FOUND", "COUNTED", "MANIFEST_PART"
 REPLY_MS = 10000
 
 
-def shown_messages():
+def shown(what):
+    """The bytes of each block of the page of this sort, by name."""
     with open(os.path.join(ROOT, "proto", "PROTOCOL.md"), encoding="utf-8") as file:
         page = file.read()
     return {words[1]: b"".join(data for data, _ in lines)
-            for words, lines in blocks(page) if words[0] == "message"}
+            for words, lines in blocks(page) if words[0] == what}
+
+
+def shown_messages():
+    return shown("message")
+
+
+def is_readable(frame, message):
+    """Whether `frame` is of the form of `message`, with other values at most."""
+    try:
+        values, model = msgpack.unpackb(frame, raw=False), msgpack.unpackb(message, raw=False)
+    except (ValueError, msgpack.UnpackException):
+        return False
+    return (isinstance(values, list) and wire.pack(values) == frame and values[:2] == model[:2]
+            and [type(value) for value in values] == [type(value) for value in model])
 
 
 def spoiled(message):
@@ -81,9 +100,83 @@ def other_sockets_are_not_ended_by_it(cluster, messages):
     answers = set()
     while dispatch.poll(REPLY_MS if not answers else 500):
         answers.add(wire.unpack_all(dispatch.recv_multipart()[0])[0][0])
-    assert WHO in answers and answers <= {WHO, DISMISSED, 63}, answers
+    assert WHO in answers and answers <= {WHO, DISMISSED, PING}, answers
     bets.close()
     dispatch.close()
+
+
+def register(cluster, opening, items=b"", count=0):
+    """A socket that has sent REGISTER and an inventory in one chunk, and the answer to that."""
+    socket = connect(cluster, zmq.DEALER, 3)
+    socket.send(wire.pack([REGISTER, 1, 0, b"s" * 16, opening, b"o" * 16, 1 << 40, 0, bytes(16)]))
+    socket.send_multipart([wire.pack([INVENTORY, 1, 0, 0, True, count]), items])
+    answers = (answer for answer in iter(lambda: hear(socket), None) if answer[0] != PING)
+    return socket, next(answers)
+
+
+def hear(socket, wait_ms=REPLY_MS):
+    """The values of the next message of the broker; None if there is none in time."""
+    return wire.unpack_all(socket.recv_multipart()[0])[0] if socket.poll(wait_ms) else None
+
+
+def half_readable_inventories_are_dismissed(cluster, inventory):
+    """Cut at each byte, with a byte more, and with another number of items than the header says: a
+    seal in it, were it believed, would end the broker, whose journal knows of none."""
+    chunks = [(inventory[:at], 4) for at in range(len(inventory))]
+    chunks += [(inventory + b"\0", 4), (inventory, 3), (inventory, 5)]
+    for opening, (items, count) in enumerate(chunks, 1):
+        socket, answer = register(cluster, opening, items, count)
+        assert (answer[0], answer[-1]) == (DISMISSED, INVENTORY_DISMISSED), (items, answer)
+        socket.close()
+    return len(chunks) + 1
+
+
+def a_welcome_store_is_believed_only_what_is_whole(cluster, messages, opening):
+    """All of it is about the batches of agency 7 that the page shows: as long as no STORED is whole
+    none of them is durable, and then POLL is answered FINISHED."""
+    agency = connect(cluster, zmq.DEALER, 0)
+    assert ask(agency, 1, messages["HELLO"])[0] == wire.ADMITTED
+    socket, answer = register(cluster, opening)
+    assert answer[0] == WELCOME, answer
+    stored = shown("items")["stored"]
+    for kind, message in messages.items():
+        if not REGISTER < wire.unpack_all(message)[0][0] < WELCOME:
+            continue
+        body = [stored] if kind in STORE_KINDS_WITH_BODY else []
+        for frame in spoiled(message):
+            if not is_readable(frame, message) and frame[2:3] in (b"", b"\1"):
+                socket.send_multipart([frame, *body])
+        socket.send_multipart([message, *([] if body else [stored])])
+        socket.send_multipart([message, stored, stored])
+    for body in (*(stored[:at] for at in range(len(stored))), stored + b"\0", stored + stored):
+        socket.send_multipart([messages["STORED"], body])
+    wait_until_read(socket)
+    reply = ask(agency, 2, messages["POLL"])
+    assert reply[0] == wire.WAIT and reply[8] == [], reply
+    socket.send_multipart([messages["STORED"], stored])
+    wait_until_read(socket)
+    reply = ask(agency, 3, messages["POLL"])
+    assert reply[0] == wire.FINISHED and reply[8] == [0, 2], reply
+    agency.close()
+    socket.close()
+
+
+def wait_until_read(socket):
+    """All that was sent before: a message of another version is answered, and nothing else here."""
+    socket.send(wire.pack([PONG, 2, 0]))
+    answer = hear(socket)
+    while answer and answer[0] != DISMISSED:
+        answer = hear(socket)
+    assert answer and answer[-1] == VERSION_DISMISSED, answer
+
+
+def a_registered_store_is_not_believed_what_is_not_whole(messages):
+    with Cluster(agencies=2) as cluster:
+        broker = cluster.broker()
+        broker.wait_line("action: listen")
+        opening = half_readable_inventories_are_dismissed(cluster, shown("items")["inventory"])
+        a_welcome_store_is_believed_only_what_is_whole(cluster, messages, opening)
+        assert broker.runs(), broker.log()
 
 
 def main():
@@ -97,6 +190,7 @@ def main():
         broker.signal(signal.SIGTERM)
         code = broker.wait_exit()
         assert code == 0, f"the broker ended with {code}:\n{broker.log()}"
+    a_registered_store_is_not_believed_what_is_not_whole(messages)
     print(f"ok {sent} requests, each answered once", file=sys.stderr)
 
 
