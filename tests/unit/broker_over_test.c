@@ -272,3 +272,35 @@ Test(broker_over, a_journal_whose_seal_is_not_its_declarations_is_refused, .time
     cr_assert_not_null(strstr(problem, "damaged"), "%s", problem);
     bench_close(&bench);
 }
+
+Test(broker_over, range_and_commitment_are_told_alike_before_and_after_publishing, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    struct message told[3]; /* at first, by the next broker, once the draw is over */
+    struct message hello = {.kind = MESSAGE_HELLO,
+                            .draw = 1,
+                            .hello = {.agency = 4,
+                                      .incarnation = 1,
+                                      .plan = {.bets_max = 1, .bytes_max = BATCH_BYTES_MIN}}};
+    bench_options(&options);
+    options.terms.number.is_given = false;
+    options.terms.number.range_first = 2;
+    options.terms.agencies_required = 1;
+    bench_open(&bench, &options);
+    told[0] = bench_ask(&bench, &hello, NULL);
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    told[1] = bench_ask(&bench, &hello, NULL);
+    cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
+    cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_RESULT);
+    told[2] = bench_ask(&bench, &hello, NULL);
+    cr_assert_eq(told[2].admitted.phase, PHASE_PUBLISHED);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(told[i].kind, MESSAGE_ADMITTED);
+        cr_assert_eq(told[i].admitted.range_first, 2, "%d", i);
+        cr_assert_eq(told[i].admitted.range_last, 9, "%d", i);
+        cr_assert(digest_is_equal(&told[i].admitted.commitment, &told[0].admitted.commitment), "%d",
+                  i);
+    }
+    bench_close(&bench);
+}
