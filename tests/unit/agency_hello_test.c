@@ -129,6 +129,7 @@ Test(agency_hello, start_over_opens_the_attempt_after_the_one_in_force_once)
     stage_end(&stage);
 }
 
+/* [M-61] */
 Test(agency_hello, first_superseded_takes_the_number_after_the_one_in_force)
 {
     struct stage stage;
@@ -243,6 +244,7 @@ Test(agency_hello, every_refusal_that_is_final_has_its_exit_code)
     }
 }
 
+/* [M-22] */
 Test(agency_hello, replies_for_others_are_ignored)
 {
     struct stage stage;

@@ -84,6 +84,7 @@ Test(agency_result, result_on_winners_ends_the_wait_at_once)
     stage_end(&stage);
 }
 
+/* [M-33] */
 Test(agency_result, result_of_another_draw_or_agency_is_ignored)
 {
     struct stage stage = begin_waiting();
@@ -109,6 +110,7 @@ Test(agency_result, result_before_everything_was_sent_is_no_hint)
     stage_end(&stage);
 }
 
+/* [M-35] */
 Test(agency_result, pages_are_fetched_written_stored_and_said_goodbye_for)
 {
     struct stage stage = begin_waiting();

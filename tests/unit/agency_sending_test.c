@@ -75,6 +75,7 @@ Test(agency_sending, keeps_to_its_own_number_of_batches_in_flight)
     stage_end(&stage);
 }
 
+/* [M-20] */
 Test(agency_sending, mark_goes_before_every_poll_with_the_newest_round)
 {
     struct stage stage = begin();
@@ -173,6 +174,7 @@ Test(agency_sending, durable_before_it_was_cut_is_not_sent_and_comes_back_when_l
     stage_end(&stage);
 }
 
+/* [M-30] */
 Test(agency_sending, cut_reply_says_nothing_beyond_upto_and_is_followed_by_its_rest)
 {
     struct stage stage = begin();

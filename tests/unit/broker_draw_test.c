@@ -125,6 +125,7 @@ Test(broker_draw, does_not_seal_while_a_declared_batch_is_nowhere, .timeout = 10
     bench_close(&bench);
 }
 
+/* [M-56] */
 Test(broker_draw, asks_a_store_only_after_it_has_sealed, .timeout = 10)
 {
     struct bench bench;
@@ -257,6 +258,7 @@ Test(broker_draw, a_question_dies_with_its_store_and_its_pages_with_it, .timeout
     bench_close(&bench);
 }
 
+/* [M-19] */
 Test(broker_draw, takes_no_new_batch_after_the_seal, .timeout = 10)
 {
     struct bench bench;

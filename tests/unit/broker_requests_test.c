@@ -362,6 +362,7 @@ Test(broker_requests, a_round_is_seen_when_its_mark_came_and_counts_for_one_life
     bench_close(&bench);
 }
 
+/* [M-62] */
 Test(broker_requests, no_round_is_told_while_a_known_store_may_still_come_back, .timeout = 10)
 {
     struct bench bench;

@@ -43,6 +43,7 @@ static void refuse_conflict(struct bench *bench, uint32_t agency, uint32_t seq)
     cr_assert_eq(answer.refused.seq, seq);
 }
 
+/* [M-37] */
 Test(broker_stores, a_stranger_is_asked_who_he_is_and_not_heard, .timeout = 10)
 {
     struct bench bench;
@@ -114,6 +115,7 @@ Test(broker_stores, a_chunk_with_fewer_items_than_it_says_ends_the_registration,
     bench_close(&bench);
 }
 
+/* [M-41] */
 Test(broker_stores, a_copied_store_is_dismissed, .timeout = 10)
 {
     struct bench bench;
@@ -181,6 +183,7 @@ Test(broker_stores, another_batch_under_a_durable_identity_ends_the_attempt_at_o
     bench_close(&bench);
 }
 
+/* [M-18] */
 Test(broker_stores, batches_of_strangers_and_other_attempts_are_dropped, .timeout = 10)
 {
     struct bench bench;
@@ -390,6 +393,7 @@ Test(broker_stores, a_store_of_a_newer_broker_ends_this_one, .timeout = 10)
     bench_close(&bench);
 }
 
+/* [M-46] */
 Test(broker_stores, fenced_ends_the_broker_only_for_a_newer_or_rival_epoch, .timeout = 10)
 {
     struct bench bench;

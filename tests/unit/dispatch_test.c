@@ -179,6 +179,7 @@ Test(dispatch, rejects_more_batches_than_a_draw_can_have)
     cr_assert_eq(push(0, BATCHES_MAX - 1), STATUS_OK);
 }
 
+/* [M-47] */
 Test(dispatch, sends_nothing_without_credit_or_after_a_store_closed)
 {
     push_below(1, 3);
@@ -241,6 +242,7 @@ Test(dispatch, outstanding_credit_is_cut)
     cr_assert_eq(next_store(0), -1);
 }
 
+/* [M-51] */
 Test(dispatch, returned_spends_all_credit_until_a_higher_total)
 {
     push_below(1, 5);

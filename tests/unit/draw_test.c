@@ -16,6 +16,7 @@ Test(draw, goes_from_open_to_published_in_order, .timeout = 10)
     cr_assert(draw_is_over(state));
 }
 
+/* [M-55] */
 Test(draw, tells_void_only_when_stores_have_recorded_it, .timeout = 10)
 {
     enum draw_state from[] = {DRAW_OPEN, DRAW_SEALED};

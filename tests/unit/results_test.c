@@ -144,6 +144,7 @@ Test(results, is_complete_when_answers_cover_the_manifest, .timeout = 10)
     close_bench(&bench);
 }
 
+/* [M-56] */
 Test(results, asks_no_batch_of_two_stores, .timeout = 10)
 {
     struct count_bench bench;
@@ -242,6 +243,7 @@ Test(results, counts_a_winner_once_when_its_page_comes_twice, .timeout = 10)
     close_bench(&bench);
 }
 
+/* [M-58] */
 Test(results, rejects_an_answer_that_does_not_add_up, .timeout = 10)
 {
     struct count_bench bench;

@@ -48,6 +48,7 @@ static void expect_rejected(enum refusal reason, enum fault fault, uint32_t seq,
 
 /* ---- group commit ---- */
 
+/* [M-50] */
 Test(worker_intake, says_stored_only_after_the_commit)
 {
     struct made batch = make_batch(1, 7, 1, 0, 3, 0);
@@ -163,6 +164,7 @@ Test(worker_intake, commits_before_it_records_a_higher_epoch)
 
 /* ---- credit ---- */
 
+/* [M-48] */
 Test(worker_intake, raises_the_credit_by_what_is_settled)
 {
     struct made batch = make_batch(1, 7, 1, 0, 3, 0);
