@@ -1,5 +1,6 @@
 /* Batches, workers and results: which shapes reach the core, that a batch is forwarded as it was
  * received, and what a turn does when it has no room. */
+#include "proto/host/clock.h"
 #include "tests/socket/loop_fixture.h"
 
 TestSuite(loop_batches, .init = begin, .fini = end, .timeout = 20);
@@ -63,16 +64,23 @@ Test(loop_batches, gives_the_core_batches_with_a_body_and_marks_without)
     cr_assert_eq(world.broker.heard_count, 2);
 }
 
+enum { TURNS_HELD_BACK = 100 };
+
+static int64_t held_back_at;
+
 static void hold_back(struct broker *broker)
 {
     uint8_t buffer[1024];
     if (broker->ticks == 1) {
+        held_back_at = clock_now_ms();
         broker->refuses_bets = true;
         send_frames(world.bets, (struct slice[]){encode_mark(buffer)}, 1);
         send_frames(world.rendezvous, (struct slice[]){text("x")}, 1);
     }
-    if (broker->refuses_bets && broker->heard_count == 1 && world.step++ == 20) {
+    if (broker->refuses_bets && broker->heard_count == 1 && world.step++ == TURNS_HELD_BACK) {
         cr_assert_eq(broker->heard[0].kind, HEARD_REQUEST, "control goes on");
+        cr_assert_geq(clock_now_ms() - held_back_at, TURNS_HELD_BACK / 2,
+                      "what waits in the socket wakes nobody: a turn a millisecond");
         broker->refuses_bets = false;
     }
     if (broker->heard_count == 2)
