@@ -50,12 +50,19 @@ static void admit_to_published(struct broker *broker, const struct request *requ
     struct archived_agency agency;
     struct message message = {.kind = MESSAGE_ADMITTED};
     struct slice seed = {archived->seed.bytes, DIGEST_BYTES};
+    uint32_t asked = request->message->hello.attempt;
 
     if (broker->archive->agency(broker->archive->owner, request->message->draw, request->agency,
                                 &agency) != STATUS_OK) {
         bool is_excluded = request->message->draw == broker->draw &&
                            barrier_excludes(broker->barrier, request->agency);
         answer_refuse(broker, request, is_excluded ? REFUSAL_EXCLUDED : REFUSAL_LATE, 0);
+        return;
+    }
+    if (asked != 0 && asked != agency.attempt) {
+        answer_refuse(broker, request,
+                      asked == agency.attempt + 1 ? REFUSAL_FINISHED : REFUSAL_ATTEMPT,
+                      agency.attempt);
         return;
     }
     message.admitted = (struct message_admitted){

@@ -304,3 +304,27 @@ Test(broker_over, range_and_commitment_are_told_alike_before_and_after_publishin
     }
     bench_close(&bench);
 }
+
+Test(broker_over, nobody_starts_over_once_the_draw_is_published, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    struct message hello = hello_of(1, 4);
+    bench_options(&options);
+    options.terms.agencies_required = 1;
+    bench_open(&bench, &options);
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).kind, MESSAGE_ADMITTED);
+    cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
+    hello.hello.attempt = 1;
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).admitted.phase, PHASE_PUBLISHED);
+    hello.hello.attempt = 2;
+    struct message told = bench_ask(&bench, &hello, NULL);
+    cr_assert_eq(told.kind, MESSAGE_REFUSED);
+    cr_assert_eq(told.refused.reason, REFUSAL_FINISHED);
+    cr_assert_eq(told.refused.number, 1);
+    hello.hello.attempt = 3;
+    told = bench_ask(&bench, &hello, NULL);
+    cr_assert_eq(told.refused.reason, REFUSAL_ATTEMPT);
+    cr_assert_eq(told.refused.number, 1);
+    bench_close(&bench);
+}
