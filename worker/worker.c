@@ -267,12 +267,10 @@ static int64_t next_deadline(const struct worker *worker, int64_t now_ms)
         return now_ms;
     if (has_orders(worker) || has_chunks(worker))
         return now_ms;
-    int64_t deadline =
-        earlier(worker->heard_at + worker->lease_ms, intake_deadline(&worker->intake));
     /* The loop's own turns are what a gap is measured by. */
-    deadline = earlier(deadline, now_ms + worker->lease_ms / 4);
+    int64_t deadline = earlier(worker->heard_at + worker->lease_ms, now_ms + worker->lease_ms / 4);
     if (is_registered(worker))
-        deadline = earlier(deadline, worker->pong_at);
+        deadline = earlier(deadline, earlier(worker->pong_at, intake_deadline(&worker->intake)));
     if (worker->state == WORKER_DRAINING)
         deadline = earlier(deadline, leave_at(worker));
     return deadline;
@@ -284,7 +282,10 @@ static void do_due(struct worker *worker, int64_t now_ms)
         worker_part(worker, EVENT_SILENCE, now_ms);
         return;
     }
-    if (!worker_went_well(worker, intake_tick(&worker->intake, &worker->bench, now_ms)))
+    /* A CREDIT of a registration that is over would count for the next one, and no group is open
+     * between two. */
+    if (is_registered(worker) &&
+        !worker_went_well(worker, intake_tick(&worker->intake, &worker->bench, now_ms)))
         return;
     if (is_registered(worker) && now_ms >= worker->pong_at)
         send_pong(worker, now_ms);

@@ -179,3 +179,21 @@ Test(worker_disk, does_not_take_a_rejected_batch_for_room_on_a_full_disk)
     cr_expect_eq(world.notes[NOTE_DISK_HAS_ROOM], 0);
     made_free(&batch);
 }
+
+/* A CREDIT that reached the broker behind its WELCOME would count for the new registration, with the
+ * sum of the old one, and no later CREDIT would be higher. */
+Test(worker_disk, tells_no_credit_while_it_registers_anew)
+{
+    fill_disk();
+    for (uint32_t seq = 0; seq < 2; seq++)
+        forward(7, 1, seq, 3);
+    cr_assert_eq(world.notes[NOTE_DISK_FULL], 1);
+    broker_says_kind(&world, MESSAGE_WHO, 0);
+    sent_forget(&world);
+    fixture_wait(&world, WAIT_MS_MIN + 1);
+    cr_expect_eq(sent_of(&world, MESSAGE_CREDIT), 0);
+    cr_expect_gt(world.deadline, world.now_ms);
+    fixture_welcome(&world);
+    cr_expect_eq(sent_of(&world, MESSAGE_CREDIT), 1);
+    cr_expect_eq(admitted(), CREDIT_BYTES_MAX);
+}
