@@ -72,7 +72,9 @@ enum status broker_restore(struct broker *broker, const struct record *record)
     case RECORD_STORE:
         return stores_restore(broker->stores, &record->store, 0);
     case RECORD_OPENED:
-        if (broker->draw != 0 && !draw_is_over(broker->state) && broker->state != DRAW_VOIDING)
+        /* A draw without an end has none behind it, unless a recovery has passed it over. */
+        if (broker->draw >= broker->unknown_below && broker->draw != 0 &&
+            !draw_is_over(broker->state) && broker->state != DRAW_VOIDING)
             return STATUS_MALFORMED;
         return broker_open_draw(broker, &record->opened, true);
     case RECORD_PLAN:

@@ -334,3 +334,29 @@ Test(broker_recover, replaces_an_open_draw_of_an_older_journal_by_its_seal, .tim
     manifest_destroy(&manifest);
     bench_close(&bench);
 }
+
+/* A copy of the journal that is older than the stores: what runs in it is over, and stays in it
+ * without an end. */
+Test(broker_recover, starts_again_on_a_journal_whose_running_draw_was_passed_over, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    struct item_inventory item = batch_item(2);
+    struct message hello = {.kind = MESSAGE_HELLO,
+                            .draw = 1,
+                            .hello = {.agency = 4,
+                                      .incarnation = 1,
+                                      .plan = {.bets_max = 1, .bytes_max = BATCH_BYTES_MIN}}};
+    bench_options(&options);
+    options.draws = 3;
+    bench_open(&bench, &options);
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).kind, MESSAGE_ADMITTED);
+    bench.options.recover_stores = 1;
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    bring(&bench, 50, 5, &item, 1);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_VOID, 2), 1);
+    bench.options.recover_stores = 0;
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_UNKNOWN);
+    bench_close(&bench);
+}
