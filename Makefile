@@ -30,7 +30,8 @@ AGENCY_SHELL := output source scanner cutter payloads reader outgoing line winne
 SORTEO := names rows sample
 SUPPORT := sim/journal_memory unit/broker_bench sim/store_image sim/store_memory \
     unit/store_contract unit/worker_fixture
-SIM := network broker_actor worker_actor agency_actor invariants world main
+SIM := plan file network trace broker_actor worker_actor agency_actor told inside invariants \
+    mishaps world main
 BENCH := worker_store
 SOCKET := socket socket_open loop loop_batches broker worker
 UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
@@ -130,7 +131,7 @@ demo: deps
 
 check: deps
 	@$(MAKE) --no-print-directory all
-	@$(MAKE) --no-print-directory lint unit socket sim system
+	@$(MAKE) --no-print-directory lint unit socket sim-check system
 	@echo "make check: all passed"
 
 # ---- tests ----
@@ -155,15 +156,20 @@ unit: $(UNIT_BIN)
 socket: $(SOCKET_BIN)
 	@tests/unit/run $(SOCKET_BIN)
 
-# The cores joined in seeded worlds: make sim WORLDS=20000, or build/release/sim SEED to see one.
-WORLDS ?= 2000
+# The cores joined in seeded worlds: make sim; make sim SEED=7 shows one world, FAULTS=cut,broker
+# narrows what happens (tests/sim/README.md). What make check runs of it is sim-check.
+WORLDS ?= 20000
+FAULTS ?=
 SIM_O := $(call objects,tests/sim,$(SIM))
 $(BUILD)/sim: $(SIM_O) $(TEST_A)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(SIM_O) -Wl,--start-group $(TEST_A) -Wl,--end-group $(LIBS)
 
 sim: $(BUILD)/sim
-	@$(BUILD)/sim 0 $(WORLDS)
+	@$(BUILD)/sim $(if $(SEED),$(SEED),0 $(WORLDS)) $(FAULTS)
+
+sim-check: $(BUILD)/sim
+	@tests/sim/check $(BUILD)/sim
 
 # The programs as processes on loopback; tests/system/run NAME runs those whose names hold NAME.
 system: all
@@ -204,5 +210,5 @@ clean:
 	rm -rf build
 
 -include $(shell find build/$(FLAVOUR) -name '*.d' 2>/dev/null)
-.PHONY: all format format-check tidy cppcheck deps check-deps demo check bench unit socket sim system lint print-lists clean
+.PHONY: all format format-check tidy cppcheck deps check-deps demo check bench unit socket sim sim-check system lint print-lists clean
 .SECONDARY:

@@ -1,38 +1,73 @@
 /* An agency's process in a world: the core, and a file that is a list of rows. The reader cuts one
- * batch at a time; a body is made anew whenever it is sent, as the real one reads its file again.
- */
+ * batch at a time; a body is made anew whenever it is sent, as the real one reads again. */
 #include <stdio.h>
 
+#include "agency/inner.h"
 #include "proto/wire/check.h"
 #include "tests/sim/world.h"
 
-enum { RESTART_MS_MAX = 5000, BODY_BYTES_MAX = 32768, MESSAGES_MAX = 8, ARENA_BYTES = 8192 };
+enum {
+    RESTART_MS_MAX = 5000,
+    MESSAGES_MAX = 8,
+    ARENA_BYTES = 8192,
+    CLOCK_BACK_MS_MAX = 100000,
+    /* Of starts and crashes. */
+    EDIT_CASES = 5,
+    CLOCK_CASES = 5,
+    LEAVE_CASES = 6,
+};
+
+static bool one_in(struct world *world, enum mishap mishap, uint32_t cases)
+{
+    return world_may(world, mishap) && dice_below(&world->dice, cases) == 0;
+}
 
 void agency_actor_create(struct world *world, uint32_t index)
 {
     struct agency_actor *actor = &world->agencies[index];
     actor->draw = 1;
-    actor->rows_count = dice_below(&world->dice, world->plan.rows_max + 1);
-    for (uint32_t row = 0; row < actor->rows_count; row++) {
-        actor->rows[row].document = 20000000 + dice_below(&world->dice, 20000000);
-        actor->rows[row].number = dice_below(&world->dice, 4);
-    }
+    file_write(&actor->file, index + 1, world->plan.rows_max, &world->dice);
     CHECK(hasher_create(&actor->hasher) == STATUS_OK);
     CHECK(outbox_create(MESSAGES_MAX, ARENA_BYTES, &actor->outbox) == STATUS_OK);
+}
+
+/* Somebody works on the file between two starts, and may or may not say so. */
+static void edit(struct world *world, struct agency_actor *actor)
+{
+    if (!one_in(world, MISHAP_EDIT, EDIT_CASES) || !file_edit(&actor->file, &world->dice))
+        return;
+    actor->version = actor->file.versions_count - 1;
+    actor->must_start_over = dice_below(&world->dice, 2) == 0;
+    world->counts[MISHAP_EDIT]++;
+    world_trace(world, "the file of agency %u is edited: version %u", actor->file.agency,
+                actor->version);
+}
+
+static uint64_t read_clock(struct world *world)
+{
+    int64_t now_ms = world->now_ms;
+    if (one_in(world, MISHAP_CLOCK, CLOCK_CASES)) {
+        now_ms -= dice_below(&world->dice, CLOCK_BACK_MS_MAX);
+        world->counts[MISHAP_CLOCK]++;
+    }
+    return (uint64_t)(now_ms + CLOCK_BACK_MS_MAX) * 1000000 + 1;
 }
 
 void agency_actor_start(struct world *world, uint32_t index)
 {
     struct agency_actor *actor = &world->agencies[index];
+    edit(world, actor);
     struct agency_terms terms = {
         .draw = actor->draw,
         .id = index + 1,
-        .incarnation = (uint64_t)world->now_ms * 1000000 + 1,
+        .incarnation = read_clock(world),
         .plan = {.bets_max = 1 + dice_below(&world->dice, 5), .bytes_max = BATCH_BYTES_MIN},
+        .starts_over = actor->must_start_over,
         .retries_max = 1000000,
         .connect_timeout_ms = 100000000,
         .jitter_seed = dice_roll(&world->dice),
     };
+    actor->must_start_over = false;
     CHECK(agency_create(&terms, &actor->agency) == STATUS_OK);
     actor->is_up = true;
     actor->paused_until_ms = 0;
@@ -40,27 +75,33 @@ void agency_actor_start(struct world *world, uint32_t index)
     actor->rows_read = 0;
     actor->winners_count = 0;
     agency_begin(actor->agency, world->now_ms);
-    world_trace(world, "agency %u starts", index + 1);
+    world_trace(world, "agency %u starts%s with version %u of its file", index + 1,
+                terms.starts_over ? " over" : "", actor->version);
     agency_actor_turn(world, index, NULL);
 }
 
-void agency_actor_crash(struct world *world, uint32_t index)
+bool agency_actor_crash(struct world *world, uint32_t index)
 {
     struct agency_actor *actor = &world->agencies[index];
     if (!actor->is_up)
-        return;
+        return false;
     agency_destroy(&actor->agency);
     outbox_reset(actor->outbox);
     actor->is_up = false;
     actor->due_at_ms = INT64_MAX;
     actor->starts_at_ms = world->now_ms + dice_below(&world->dice, RESTART_MS_MAX);
+    world_trace(world, "agency %u crashes", index + 1);
     /* With its winners on disk nobody starts it again. */
     if (actor->has_stored)
         agency_actor_go_on(world, index);
+    else if (one_in(world, MISHAP_LEAVE, LEAVE_CASES)) {
+        actor->is_gone = true;
+        world->counts[MISHAP_LEAVE]++;
+        world_trace(world, "agency %u never comes back", index + 1);
+    }
     for (enum line line = LINE_BETS; line <= LINE_WINNERS; line++)
         network_hang_up(world->network, line, index, false, world->now_ms);
-    world->counts.agency_crashes++;
-    world_trace(world, "agency %u crashes", index + 1);
+    return true;
 }
 
 void agency_actor_go_on(struct world *world, uint32_t index)
@@ -73,6 +114,7 @@ void agency_actor_go_on(struct world *world, uint32_t index)
     }
     actor->draw++;
     actor->has_stored = false;
+    actor->must_start_over = false;
     actor->starts_at_ms = world->now_ms + dice_below(&world->dice, RESTART_MS_MAX);
 }
 
@@ -80,47 +122,29 @@ static void dial(struct world *world, uint32_t index)
 {
     for (enum line line = LINE_BETS; line <= LINE_WINNERS; line++) {
         network_hang_up(world->network, line, index, false, world->now_ms);
-        if (world->broker.is_up)
-            network_dial(world->network, line, index, false, world->now_ms);
+        if (world->brokers[world->address].is_up)
+            network_dial(world->network, line, index, world->address, false, world->now_ms);
     }
 }
 
 /* -- the file -- */
 
-/* Packs rows from `first` on under the plan in force. returns the body; rows: how many went in. */
-static struct slice pack_rows(const struct agency_actor *actor, uint32_t first, uint8_t *buffer,
-                              uint32_t *rows)
+static const struct file_version *rows_of(const struct agency_actor *actor)
 {
-    struct batch_builder builder;
-    CHECK(batch_buffer_bytes(agency_plan(actor->agency)) <= BODY_BYTES_MAX);
-    batch_begin(&builder, agency_plan(actor->agency), buffer);
-    for (*rows = 0; first + *rows < actor->rows_count; (*rows)++) {
-        const struct sim_row *row = &actor->rows[first + *rows];
-        char document[DOCUMENT_BYTES_MAX];
-        int bytes = snprintf(document, sizeof document, "%u", row->document);
-        struct bet bet = {
-            .first_name = {(const uint8_t *)"Ana", 3},
-            .last_name = {(const uint8_t *)"Sosa", 4},
-            .document = {(const uint8_t *)document, (size_t)bytes},
-            .birthdate = {(const uint8_t *)"1980-02-29", BIRTHDATE_BYTES},
-            .number = row->number,
-        };
-        if (batch_add(&builder, &bet) != STATUS_OK)
-            break;
-    }
-    return batch_end(&builder);
+    return &actor->file.versions[actor->version];
 }
 
 /* The reader's next step: one batch, or the end. */
 static void read_on(struct world *world, uint32_t index)
 {
     struct agency_actor *actor = &world->agencies[index];
-    uint8_t buffer[BODY_BYTES_MAX];
+    const struct plan *plan = agency_plan(actor->agency);
+    uint8_t buffer[FILE_BODY_BYTES_MAX];
     uint32_t seq = agency_cuts(actor->agency)->count;
     uint32_t rows = 0;
 
-    if (actor->rows_read < actor->rows_count) {
-        struct slice body = pack_rows(actor, actor->rows_read, buffer, &rows);
+    if (actor->rows_read < rows_of(actor)->rows_count) {
+        struct slice body = file_pack(rows_of(actor), plan, actor->rows_read, buffer, &rows);
         struct cut cut = {.offset = actor->rows_read,
                           .line = actor->rows_read + 1,
                           .bets = rows,
@@ -131,12 +155,8 @@ static void read_on(struct world *world, uint32_t index)
         agency_on_cut(actor->agency, world->now_ms, &cut);
         return;
     }
-    struct declaration declaration = {.batches = seq, .bets = actor->rows_count};
-    struct tree tree;
-    tree_begin(&tree);
-    for (uint32_t i = 0; i < seq; i++)
-        tree_add(&tree, actor->hasher, &cuts_at(agency_cuts(actor->agency), i)->digest);
-    tree_head(&tree, actor->hasher, &declaration.root);
+    struct declaration declaration;
+    file_declare(&actor->file, actor->version, actor->draw, plan, actor->hasher, &declaration);
     actor->is_reading = false;
     agency_on_end(actor->agency, world->now_ms, &declaration);
 }
@@ -168,15 +188,19 @@ static void send_batches(struct world *world, uint32_t index)
     while (network_connection(world->network, LINE_BETS, index) != 0 &&
            agency_next_batch(actor->agency, &seq)) {
         uint8_t header[256];
-        uint8_t buffer[BODY_BYTES_MAX];
+        uint8_t buffer[FILE_BODY_BYTES_MAX];
         struct message message;
         struct slice frames[2] = {{header, 0}};
         uint32_t rows = 0;
         agency_describe_batch(actor->agency, seq, &message);
         CHECK(message_encode(&message, header, sizeof header, &frames[0].bytes) == STATUS_OK);
-        frames[1] = pack_rows(actor, actor->batch_first_row[seq], buffer, &rows);
+        frames[1] = file_pack(rows_of(actor), agency_plan(actor->agency),
+                              actor->batch_first_row[seq], buffer, &rows);
         network_send(world->network, LINE_BETS, index, 0, frames, 2, world->now_ms);
         agency_on_sent(actor->agency, world->now_ms, seq);
+        const struct window *window = &actor->agency->window;
+        if (window->flying.members > 1 && window->flying_bytes > window->bytes)
+            world_violate(world, "[bounds] agency %u sends beyond its window", index + 1);
     }
 }
 
@@ -190,29 +214,69 @@ static void keep_page(struct world *world, uint32_t index, struct slice body)
         unsigned document = 0;
         memcpy(text, item.bet.document.data, item.bet.document.bytes);
         if (actor->winners_count == WORLD_ROWS_MAX || sscanf(text, "%u", &document) != 1) {
-            world_violate(world, "agency %u is told more winners than it has bets", index + 1);
+            world_violate(world, "[winners] agency %u is told more winners than it has bets",
+                          index + 1);
             return;
         }
         actor->winners[actor->winners_count++] = (struct item_place){item.seq, item.row, document};
     }
 }
 
+/* The refusals that a file leads to that is not the one whose batches are stored: the operator
+ * starts over with it while that is possible, else he looks for the right one. */
+static bool takes_another_file(struct world *world, struct agency_actor *actor,
+                               const struct agency_outcome *outcome)
+{
+    bool is_about_file = outcome->refused.reason == REFUSAL_CONFLICT ||
+                         outcome->refused.reason == REFUSAL_DECLARATION ||
+                         outcome->refused.reason == REFUSAL_FINISHED ||
+                         outcome->refused.reason == REFUSAL_LATE;
+    bool is_wrong_result = outcome->cause == AGENCY_CAUSE_RESULT;
+    if ((actor->file.versions_count == 1 && !world_has_two_truths(world)) ||
+        !(is_wrong_result || (outcome->cause == AGENCY_CAUSE_REFUSED && is_about_file)))
+        return false;
+    bool is_over = is_wrong_result || outcome->refused.reason == REFUSAL_FINISHED ||
+                   outcome->refused.reason == REFUSAL_LATE || outcome->is_final;
+    actor->must_start_over = !is_over;
+    if (is_over)
+        actor->version = (actor->version + 1) % actor->file.versions_count;
+    world_trace(world, "agency %u is to try version %u%s", actor->file.agency, actor->version,
+                is_over ? "" : " anew");
+    return true;
+}
+
+/* What is to be tried again: a process that ended before, by a clock that was ahead or with another
+ * attempt, is still heard of; or journals were lost or copied, and the broker that is there now
+ * says something else than the one before. */
+static bool may_try_again(const struct world *world, const struct agency_actor *actor)
+{
+    const struct agency_outcome *outcome = agency_outcome(actor->agency);
+    bool is_refused = outcome->cause == AGENCY_CAUSE_REFUSED;
+    if (is_refused && outcome->refused.reason == REFUSAL_SUPERSEDED)
+        return world->counts[MISHAP_CLOCK] > 0;
+    if (is_refused && outcome->refused.reason == REFUSAL_ATTEMPT && world->counts[MISHAP_EDIT] > 0)
+        return true;
+    return world_has_two_truths(world) &&
+           (agency_exit_code(actor->agency) == status_exit_code(STATUS_AGAIN) ||
+            outcome->cause == AGENCY_CAUSE_COMMITMENT || outcome->cause == AGENCY_CAUSE_PROTOCOL);
+}
+
 static void end(struct world *world, uint32_t index)
 {
     struct agency_actor *actor = &world->agencies[index];
     const struct agency_outcome *outcome = agency_outcome(actor->agency);
-    bool goes_on =
-        agency_exit_code(actor->agency) == 0 || invariants_allow_end(world, index, outcome);
-    bool is_again = !goes_on && world->counts.lost_journals > 0 &&
-                    agency_exit_code(actor->agency) == status_exit_code(STATUS_AGAIN);
-    if (!goes_on && !is_again) {
-        world_violate(world, "agency %u ends with %d: cause %d, refusal %d", index + 1,
-                      agency_exit_code(actor->agency), (int)outcome->cause,
-                      (int)outcome->refused.reason);
+    int code = agency_exit_code(actor->agency);
+    bool goes_on = code == 0 || invariants_allow_end(world, index, outcome);
+    if (!goes_on && !may_try_again(world, actor) && !takes_another_file(world, actor, outcome)) {
+        world_violate(world, "[ends] agency %u ends with %d: cause %d, refusal %s", index + 1, code,
+                      (int)outcome->cause,
+                      outcome->cause == AGENCY_CAUSE_REFUSED ? refusal_text(outcome->refused.reason)
+                                                             : "none");
         return;
     }
-    if (agency_exit_code(actor->agency) == 0 && !actor->has_stored)
-        world_violate(world, "agency %u ends without its winners", index + 1);
+    if (code == 0 && !actor->has_stored)
+        world_violate(world, "[ends] agency %u ends without its winners", index + 1);
+    world_trace(world, "agency %u ends with %d", index + 1, code);
     agency_destroy(&actor->agency);
     actor->is_up = false;
     actor->due_at_ms = INT64_MAX;
@@ -227,12 +291,26 @@ static struct slice take_letter(struct world *world, uint32_t index, const struc
     struct message message;
     struct slice body = letter->frames_count > 1 ? letter->frames[1] : (struct slice){0};
     CHECK(message_decode(letter->frames[0], &message) == STATUS_OK);
-    world_trace(world, "agency %u hears %s", index + 1, message_name(message.kind));
+    world_trace_message(world, "  heard by agency", index + 1, &message);
     if (letter->line == LINE_WINNERS)
         agency_on_published(actor->agency, world->now_ms, &message);
     else if (letter->token == actor->token) /* CORRELATE drops the others */
         agency_on_reply(actor->agency, world->now_ms, &message, body);
     return body;
+}
+
+/* The winners are written where each is the row that the file has at its place. */
+static void keep_winners(struct world *world, uint32_t index)
+{
+    struct agency_actor *actor = &world->agencies[index];
+    if (invariants_check_winners(world, index)) {
+        actor->has_stored = true;
+        agency_on_stored(actor->agency, world->now_ms);
+        return;
+    }
+    actor->version = (actor->version + 1) % actor->file.versions_count;
+    world_trace(world, "agency %u finds that its file is not the one of the draw", index + 1);
+    agency_actor_crash(world, index);
 }
 
 static void follow_orders(struct world *world, uint32_t index, struct slice body)
@@ -247,11 +325,8 @@ static void follow_orders(struct world *world, uint32_t index, struct slice body
         actor->is_reading = true;
     if (orders & AGENCY_ORDER_PAGE)
         keep_page(world, index, body);
-    if (orders & AGENCY_ORDER_STORE) {
-        invariants_check_winners(world, index);
-        actor->has_stored = true;
-        agency_on_stored(actor->agency, world->now_ms);
-    }
+    if (orders & AGENCY_ORDER_STORE)
+        keep_winners(world, index);
 }
 
 void agency_actor_turn(struct world *world, uint32_t index, struct letter *letter)
@@ -265,6 +340,8 @@ void agency_actor_turn(struct world *world, uint32_t index, struct letter *lette
     agency_tick(actor->agency, world->now_ms, actor->outbox);
     follow_orders(world, index, body);
     letter_free(letter);
+    if (!actor->is_up)
+        return;
     send_messages(world, index);
     send_batches(world, index);
     actor->due_at_ms = agency_deadline(actor->agency);

@@ -1,121 +1,196 @@
-/* The broker's process in a world: the core, a journal that survives it, and the order of its loop:
+/* A broker's process in a world: the core, a journal that survives it, and the order of its loop:
  * records durable first, messages after. */
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/broker.h"
 #include "proto/wire/check.h"
 #include "tests/sim/world.h"
 
-enum { MESSAGES_MAX = 4096, ARENA_BYTES = 4 << 20, RECORDS_MAX = 256, RESTART_MS_MAX = 3000 };
+enum {
+    MESSAGES_MAX = 4096,
+    ARENA_BYTES = 4 << 20,
+    RECORDS_MAX = 256,
+    RESTART_MS_MAX = 3000,
+    WINNING_NUMBER = 3,
+    FAILED_MILLIONTHS = 300, /* of transactions, in the mildest world */
+    MIDDLE_MILLIONTHS = 200, /* of steps inside a turn: it dies there */
+    COPY_CASES = 3,          /* in one of so many starts somebody copies the journal before */
+};
 
 static void free_payload(void *payload)
 {
     letter_free(payload);
 }
 
-static void dial_all(struct world *world, bool loses_all)
+/* -- connections -- */
+
+static void connect_party(struct world *world, enum line first, enum line last, uint32_t party)
 {
-    for (uint32_t i = 0; i < world->plan.workers; i++) {
-        network_dial(world->network, LINE_UP, i, loses_all, world->now_ms);
-        network_dial(world->network, LINE_DOWN, i, loses_all, world->now_ms);
-    }
-    for (uint32_t i = 0; i < world->plan.agencies; i++)
-        for (enum line line = LINE_BETS; line <= LINE_WINNERS; line++)
-            network_dial(world->network, line, i, loses_all, world->now_ms);
+    for (enum line line = first; line <= last; line++)
+        if (network_connection(world->network, line, party) == 0)
+            network_dial(world->network, line, party, world->address, true, world->now_ms);
 }
 
-/* A journal that is lost is begun anew from what all stores know; the flag is taken out again once
- * that is done. */
-static void choose_recovery(struct world *world)
+void broker_actor_connect_all(struct world *world)
 {
-    bool is_done = world->counts.lost_journals == 0;
-    for (uint32_t draw = 1; draw <= world->plan.draws + 1; draw++)
-        is_done = is_done || journal_memory_count(world->journal, RECORD_RECOVERED, draw) > 0;
-    world->options.recover_stores = is_done ? 0 : world->plan.workers;
-}
-
-void broker_actor_lose_journal(struct world *world)
-{
-    uint32_t rows = 0;
-    for (uint32_t i = 0; i < world->plan.agencies; i++)
-        rows += world->agencies[i].rows_count;
-    if (rows == 0) /* then no store knows of any draw */
+    if (!world->brokers[world->address].is_up)
         return;
-    broker_actor_crash(world);
-    journal_memory_destroy(&world->journal);
-    world->journal = journal_memory_create();
-    world->records_checked = 0;
-    world->counts.lost_journals++;
-    world_trace(world, "the journal is lost");
+    for (uint32_t i = 0; i < world->workers_count; i++)
+        connect_party(world, LINE_UP, LINE_DOWN, i);
+    for (uint32_t i = 0; i < world->plan.agencies; i++)
+        connect_party(world, LINE_BETS, LINE_WINNERS, i);
 }
 
-void broker_actor_start(struct world *world)
+static void hang_up_all(struct world *world, uint32_t index)
 {
-    struct broker_actor *actor = &world->broker;
-    struct epoch epoch = {0};
+    for (enum line line = 0; line < LINES; line++)
+        for (uint32_t party = 0; party < PARTIES_MAX; party++)
+            if (network_leads_to(world->network, line, party, index))
+                network_hang_up(world->network, line, party, true, world->now_ms);
+}
 
+/* -- life -- */
+
+static struct broker_options options_of(struct world *world, const struct broker_actor *actor)
+{
+    struct broker_options options = {
+        .terms = {.number = {.draw = 1,
+                             .range_last = FILE_NUMBER_LAST,
+                             .is_given = !world->plan.draws_number,
+                             .given = world->plan.draws_number ? 0 : WINNING_NUMBER},
+                  .agencies_required = world->plan.agencies,
+                  .barrier_timeout_ms = world->plan.barrier_timeout_ms,
+                  .on_timeout = world->plan.on_timeout,
+                  .quorum = world->plan.quorum},
+        .draws = world->plan.draws,
+        .linger_ms = 1000000000,
+        .store_grace_ms = WORLD_GRACE_MS,
+        .lease_ms = LEASE_MS,
+        .queue_bytes = WORLD_QUEUE_BYTES,
+        .recover_stores = actor->needs_recovery ? world->plan.workers : 0,
+        .void_draw = actor->voids,
+    };
+    for (size_t i = 0; i < DIGEST_BYTES; i++)
+        options.secret.bytes[i] = (uint8_t)dice_roll(&world->dice);
+    return options;
+}
+
+/* Somebody may copy a journal's files before a broker opens them: on the copy another one takes the
+ * same epoch. */
+static void copy_before_opening(struct world *world, struct broker_actor *actor)
+{
+    actor->twin_journal = 0;
+    if (world_may(world, MISHAP_COPIED_JOURNAL) && world->journals_count + 2 < JOURNALS_MAX &&
+        dice_below(&world->dice, COPY_CASES) == 0)
+        actor->twin_journal =
+            world_add_journal(world, journal_memory_copy(world->journals[actor->journal]));
+}
+
+void broker_actor_start(struct world *world, uint32_t index)
+{
+    struct broker_actor *actor = &world->brokers[index];
+    struct journal_memory *journal = world->journals[actor->journal];
+    const char *problem;
+
+    copy_before_opening(world, actor);
+    actor->options = options_of(world, actor);
     CHECK(outbox_create(MESSAGES_MAX, ARENA_BYTES, &actor->outbox) == STATUS_OK);
     CHECK(records_create(RECORDS_MAX, ARENA_BYTES, &actor->records) == STATUS_OK);
-    choose_recovery(world);
-    journal_memory_archive(world->journal, &actor->archive);
-    CHECK(broker_create(&world->options, actor->outbox, actor->records, &actor->archive,
+    journal_memory_archive(journal, &actor->archive);
+    CHECK(broker_create(&actor->options, actor->outbox, actor->records, &actor->archive,
                         free_payload, &actor->broker) == STATUS_OK);
-    actor->epoch = journal_memory_open(world->journal);
-    epoch.number = actor->epoch;
+    actor->epoch.number = journal_memory_open(journal);
     for (size_t i = 0; i < ID_BYTES; i++)
-        epoch.id.bytes[i] = (uint8_t)dice_roll(&world->dice);
-    enum status status = journal_memory_load(world->journal, actor->broker);
-    if (status == STATUS_OK)
-        status = broker_start(actor->broker, &epoch, world->now_ms, world->now_ms);
-    if (status != STATUS_OK)
-        world_violate(world, "a broker cannot start on its own journal: %s", status_text(status));
+        actor->epoch.id.bytes[i] = (uint8_t)dice_roll(&world->dice);
     actor->is_up = true;
-    dial_all(world, true);
-    world_trace(world, "broker starts with epoch %llu", (unsigned long long)actor->epoch);
-    broker_actor_turn(world, NULL);
+    actor->paused_until_ms = 0;
+    actor->started_at_ms = world->now_ms;
+    actor->turned_at_ms = world->now_ms;
+    actor->awake_ms = 0;
+    actor->welcomed_count = 0;
+    actor->registrations_count = 0;
+    memset(actor->registrations, 0, sizeof actor->registrations);
+    world_trace(world, "broker %u starts with epoch %llu%s", index,
+                (unsigned long long)actor->epoch.number,
+                actor->needs_recovery ? " to recover" : "");
+    enum status status = journal_memory_load(journal, actor->broker);
+    if (status == STATUS_OK)
+        status = broker_start(actor->broker, &actor->epoch, world->now_ms, world->now_ms);
+    (void)broker_verdict(actor->broker, &problem);
+    if (status == STATUS_CONFIG && actor->voids != 0) {
+        actor->voids = 0; /* the draw is over by now: the operator leaves --void out */
+        broker_actor_crash(world, index);
+        return;
+    }
+    if (status != STATUS_OK)
+        world_violate(world, "[starts] a broker cannot start on its own journal: %s", problem);
+    actor->voids = 0;
+    broker_actor_connect_all(world);
+    broker_actor_turn(world, index, NULL);
 }
 
-void broker_actor_crash(struct world *world)
+bool broker_actor_crash(struct world *world, uint32_t index)
 {
-    struct broker_actor *actor = &world->broker;
+    struct broker_actor *actor = &world->brokers[index];
     if (!actor->is_up)
-        return;
+        return false;
     broker_destroy(&actor->broker);
     outbox_destroy(&actor->outbox);
     records_destroy(&actor->records);
     for (size_t i = 0; i < actor->waiting_count; i++)
         letter_free(actor->waiting[i]);
     free(actor->waiting);
-    *actor = (struct broker_actor){.due_at_ms = INT64_MAX};
-    world->broker_starts_at_ms = world->now_ms + dice_below(&world->dice, RESTART_MS_MAX);
-    for (uint32_t i = 0; i < world->plan.workers; i++)
-        for (enum line line = LINE_UP; line <= LINE_DOWN; line++)
-            network_hang_up(world->network, line, i, true, world->now_ms);
-    for (uint32_t i = 0; i < world->plan.agencies; i++)
-        for (enum line line = LINE_BETS; line <= LINE_WINNERS; line++)
-            network_hang_up(world->network, line, i, true, world->now_ms);
-    world->counts.broker_crashes++;
-    world_trace(world, "broker crashes");
+    actor->waiting = NULL;
+    actor->waiting_count = 0;
+    actor->waiting_size = 0;
+    actor->is_up = false;
+    actor->starts_at_ms = INT64_MAX;
+    if (index == world->address)
+        actor->starts_at_ms = world->now_ms + dice_below(&world->dice, RESTART_MS_MAX);
+    hang_up_all(world, index);
+    broker_actor_connect_all(world);
+    world_trace(world, "broker %u is gone", index);
+    return true;
+}
+
+/* A broker ends by itself, since another one took its place, or its journal is not the stores'. The
+ * operator sends everybody to the one that is left, or recovers. */
+static void end_by_itself(struct world *world, uint32_t index, enum status verdict,
+                          const char *problem)
+{
+    struct broker_actor *actor = &world->brokers[index];
+    bool is_replaced = journal_memory_epoch(world_journal(world, index)) != actor->epoch.number;
+    if (verdict != STATUS_FENCED && verdict != STATUS_CONFIG)
+        world_violate(world, "[starts] the broker gives up: %s", problem);
+    else if (!is_replaced && !world_has_two_truths(world))
+        world_violate(world, "[fenced] the broker gives up and nobody took its place: %s", problem);
+    world_trace(world, "broker %u ends: %s", index, problem);
+    if (!is_replaced)
+        actor->needs_recovery = true;
+    if (index == world->address && world->brokers[1 - index].is_up)
+        world->address = 1 - index;
+    broker_actor_crash(world, index);
 }
 
 /* -- what comes in -- */
 
-static void take_bets(struct world *world, struct letter *letter)
+static void take_bets(struct world *world, struct broker_actor *actor, struct letter *letter)
 {
     struct slice header = letter->frames[0];
     bool is_batch = letter->frames_count == 2;
-    broker_on_bets(world->broker.broker, header, is_batch ? letter->frames[1].bytes : 0,
+    broker_on_bets(actor->broker, header, is_batch ? letter->frames[1].bytes : 0,
                    is_batch ? letter : NULL, world->now_ms);
     if (!is_batch)
         letter_free(letter);
 }
 
 /* Bets come in their order, and only while the core wants them. */
-static void take_waiting(struct world *world)
+static void take_waiting(struct world *world, struct broker_actor *actor)
 {
-    struct broker_actor *actor = &world->broker;
     size_t taken = 0;
     while (taken < actor->waiting_count && broker_wants_bets(actor->broker))
-        take_bets(world, actor->waiting[taken++]);
+        take_bets(world, actor, actor->waiting[taken++]);
     actor->waiting_count -= taken;
     if (taken == 0)
         return;
@@ -139,20 +214,47 @@ static uint64_t peer_of(const struct letter *letter)
                                    : (letter->token << 8 | letter->party);
 }
 
-static void take_letter(struct world *world, struct letter *letter)
+struct registration *world_registration(struct broker_actor *actor, uint64_t peer)
 {
-    struct broker *broker = world->broker.broker;
+    for (uint32_t i = 0; i < REGISTRATIONS_MAX; i++)
+        if (actor->registrations[i].peer == peer)
+            return &actor->registrations[i];
+    return NULL;
+}
+
+/* The world keeps its own account of who registered. */
+static void note_worker(struct broker_actor *actor, const struct letter *letter)
+{
+    struct registration *registration = world_registration(actor, peer_of(letter));
+    struct message message;
+    if (message_decode(letter->frames[0], &message) != STATUS_OK)
+        return;
+    if (registration == NULL && message.kind == MESSAGE_REGISTER)
+        registration = &actor->registrations[actor->registrations_count++ % REGISTRATIONS_MAX];
+    if (message.kind == MESSAGE_REGISTER)
+        *registration = (struct registration){
+            .peer = peer_of(letter),
+            .store = message.registration.store,
+            .opening = message.registration.opening,
+        };
+    if (registration != NULL)
+        registration->heard_at_awake = actor->awake_ms;
+}
+
+static void take_letter(struct world *world, struct broker_actor *actor, struct letter *letter)
+{
     struct slice nothing = {0};
     switch (letter->line) {
     case LINE_BETS:
-        queue_bets(&world->broker, letter);
-        take_waiting(world);
+        queue_bets(actor, letter);
         return;
     case LINE_REQUEST:
-        broker_on_request(broker, peer_of(letter), letter->frames[0], world->now_ms, world->now_ms);
+        broker_on_request(actor->broker, peer_of(letter), letter->frames[0], world->now_ms,
+                          world->now_ms);
         break;
     case LINE_UP:
-        broker_on_worker(broker, peer_of(letter), letter->frames[0],
+        note_worker(actor, letter);
+        broker_on_worker(actor->broker, peer_of(letter), letter->frames[0],
                          letter->frames_count > 1 ? letter->frames[1] : nothing, world->now_ms);
         break;
     case LINE_REPLY:
@@ -183,32 +285,38 @@ static void send_down(struct world *world, const struct outbound *sent)
     free_payload(sent->payload);
 }
 
-static void send_winners(struct world *world, const struct message *message,
+static void send_reply(struct world *world, uint32_t index, const struct outbound *sent)
+{
+    struct slice frames[] = {sent->header, sent->body};
+    uint32_t party = (uint32_t)(sent->peer & 0xff);
+    if (network_leads_to(world->network, LINE_REPLY, party, index))
+        network_send(world->network, LINE_REPLY, party, sent->peer >> 8, frames,
+                     sent->has_body ? 2 : 1, world->now_ms);
+}
+
+/* To those whose subscription leads here: topics are compared as a SUB does. */
+static void send_winners(struct world *world, uint32_t index, const struct message *message,
                          const struct outbound *sent)
 {
     struct slice frames[] = {sent->header, sent->body};
     for (uint32_t i = 0; i < world->plan.agencies; i++)
-        if (message->result.agency == i + 1)
+        if (message->result.agency == i + 1 &&
+            network_leads_to(world->network, LINE_WINNERS, i, index))
             network_send(world->network, LINE_WINNERS, i, 0, frames, 2, world->now_ms);
 }
 
-static void send(struct world *world, const struct outbound *sent)
+static void send(struct world *world, uint32_t index, const struct outbound *sent)
 {
-    struct slice frames[] = {sent->header, sent->body};
     struct message message;
     CHECK(message_decode(sent->header, &message) == STATUS_OK);
-    world_trace(world, "broker says %s", message_name(message.kind));
-    if (sent->port == PORT_DISPATCH) {
+    world_trace_message(world, "broker", index, &message);
+    told_by_broker(world, index, sent);
+    if (sent->port == PORT_DISPATCH)
         send_down(world, sent);
-        return;
-    }
-    if (message.kind == MESSAGE_WAIT || message.kind == MESSAGE_FINISHED)
-        invariants_check_told(world, &message);
-    if (sent->port == PORT_WINNERS)
-        send_winners(world, &message, sent);
+    else if (sent->port == PORT_WINNERS)
+        send_winners(world, index, &message, sent);
     else
-        network_send(world->network, LINE_REPLY, (uint32_t)(sent->peer & 0xff), sent->peer >> 8,
-                     frames, sent->has_body ? 2 : 1, world->now_ms);
+        send_reply(world, index, sent);
 }
 
 /* A batch that was given away must not leak when the process dies before it sends. */
@@ -218,56 +326,117 @@ static void drop_unsent(struct broker_actor *actor, size_t from)
         free_payload(outbox_at(actor->outbox, i)->payload);
 }
 
-static bool crashes_here(struct world *world)
+/* -- a turn -- */
+
+static bool dies_here(struct world *world)
 {
-    return world->plan.is_lossy && !world->is_healed &&
-           dice_happens(&world->dice, 200 * world->plan.harshness);
+    if (!world_strikes(world, MISHAP_BROKER, MIDDLE_MILLIONTHS))
+        return false;
+    world->counts[MISHAP_BROKER]++;
+    return true;
 }
 
-static enum status commit(struct world *world)
+/* One durable transaction. AGAIN: it failed, and the process ends: what the next one will find on
+ * the disk is not known to it. */
+static enum status commit_once(struct world *world, struct broker_actor *actor)
 {
-    struct broker_actor *actor = &world->broker;
-    while (records_count(actor->records) > 0) {
-        enum status status = journal_memory_apply(world->journal, &actor->epoch, actor->records);
+    struct journal_memory *journal = world->journals[actor->journal];
+    bool fails = world_strikes(world, MISHAP_JOURNAL, FAILED_MILLIONTHS);
+    bool is_kept = !fails || dice_happens(&world->dice, 500000);
+    world->counts[MISHAP_JOURNAL] += fails;
+    for (size_t i = 0; i < records_count(actor->records); i++)
+        if (records_at(actor->records, i)->kind == RECORD_RECOVERED && is_kept)
+            actor->needs_recovery = false;
+    enum status status = STATUS_OK;
+    if (is_kept)
+        status = journal_memory_apply(journal, &actor->epoch.number, actor->records);
+    return status == STATUS_OK && fails ? STATUS_AGAIN : status;
+}
+
+static enum status commit(struct world *world, struct broker_actor *actor)
+{
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && records_count(actor->records) > 0) {
+        status = commit_once(world, actor);
         if (status != STATUS_OK)
-            return status;
+            break;
         records_reset(actor->records);
         broker_committed(actor->broker, world->now_ms, world->now_ms);
     }
-    return STATUS_OK;
+    return status;
 }
 
-void broker_actor_turn(struct world *world, struct letter *letter)
+static void take_events(struct world *world, uint32_t index)
 {
-    struct broker_actor *actor = &world->broker;
+    struct broker_event event;
+    uint8_t store[4] = {0};
+    unsigned bytes[4];
+    while (broker_next_event(world->brokers[index].broker, &event)) {
+        world_trace(world, "broker %u: %s: %s", index, event.action, event.text);
+        if (strstr(event.text, "silent for a lease") == NULL ||
+            sscanf(event.text, "store: %2x%2x%2x%2x", &bytes[0], &bytes[1], &bytes[2], &bytes[3]) !=
+                4)
+            continue;
+        for (size_t i = 0; i < sizeof store; i++)
+            store[i] = (uint8_t)bytes[i];
+        told_silent(world, index, store);
+    }
+}
+
+static void count_waking_hours(struct world *world, struct broker_actor *actor)
+{
+    int64_t gap_ms = world->now_ms - actor->turned_at_ms;
+    if (gap_ms <= LEASE_MS / 2)
+        actor->awake_ms += gap_ms;
+    actor->turned_at_ms = world->now_ms;
+}
+
+/* Sends what the turn made. returns false when the process died meanwhile. */
+static bool send_all(struct world *world, uint32_t index)
+{
+    struct broker_actor *actor = &world->brokers[index];
+    for (size_t sent = 0; sent < outbox_count(actor->outbox); sent++) {
+        if (dies_here(world)) {
+            drop_unsent(actor, sent);
+            return false;
+        }
+        send(world, index, outbox_at(actor->outbox, sent));
+    }
+    outbox_reset(actor->outbox);
+    return true;
+}
+
+void broker_actor_turn(struct world *world, uint32_t index, struct letter *letter)
+{
+    struct broker_actor *actor = &world->brokers[index];
     const char *problem;
 
+    count_waking_hours(world, actor);
     if (letter != NULL)
-        take_letter(world, letter);
-    take_waiting(world);
+        take_letter(world, actor, letter);
+    take_waiting(world, actor);
     actor->due_at_ms = broker_tick(actor->broker, world->now_ms, world->now_ms);
     if (actor->due_at_ms <= world->now_ms)
         actor->due_at_ms = world->now_ms + 1;
-    bool dies_before = crashes_here(world);
-    if (!dies_before && commit(world) != STATUS_OK)
-        world_violate(world, "a broker is fenced by nobody");
-    size_t sent = 0;
-    while (!dies_before && sent < outbox_count(actor->outbox)) {
-        if (crashes_here(world))
-            dies_before = true;
+    enum status status = dies_here(world) ? STATUS_AGAIN : commit(world, actor);
+    if (status != STATUS_OK) {
+        drop_unsent(actor, 0);
+        if (status == STATUS_FENCED)
+            end_by_itself(world, index, status, "another broker has taken its journal over");
         else
-            send(world, outbox_at(actor->outbox, sent++));
+            broker_actor_crash(world, index);
+        return;
+    }
+    take_events(world, index);
+    if (!send_all(world, index)) {
+        broker_actor_crash(world, index);
+        return;
     }
     enum status verdict = broker_verdict(actor->broker, &problem);
-    if (verdict != STATUS_OK && verdict != STATUS_END)
-        world_violate(world, "the broker gives up: %s", problem);
-    /* Who comes late finds a broker that was started again. */
-    if (verdict == STATUS_END)
-        dies_before = true;
-    if (dies_before) {
-        drop_unsent(actor, sent);
-        broker_actor_crash(world);
-    } else {
-        outbox_reset(actor->outbox);
-    }
+    if (verdict == STATUS_END) /* who comes late finds a broker that was started again */
+        broker_actor_crash(world, index);
+    else if (verdict != STATUS_OK)
+        end_by_itself(world, index, verdict, problem);
+    else
+        told_after_turn(world, index);
 }

@@ -162,6 +162,44 @@ size_t journal_memory_count(const struct journal_memory *journal, enum record_ki
     return count;
 }
 
+uint64_t journal_memory_epoch(const struct journal_memory *journal)
+{
+    return journal->epoch;
+}
+
+const struct record *journal_memory_at(const struct journal_memory *journal, size_t index)
+{
+    CHECK(index < journal->entries_count);
+    return journal->entries[index].is_deleted ? NULL : &journal->entries[index].record;
+}
+
+const struct record *journal_memory_of_agency(const struct journal_memory *journal,
+                                              enum record_kind kind, uint32_t draw, uint32_t agency)
+{
+    for (size_t i = journal->entries_count; i > 0; i--) {
+        const struct record *record = journal_memory_at(journal, i - 1);
+        if (record == NULL || record->kind != kind || record->draw != draw)
+            continue;
+        if ((kind == RECORD_PLAN && record->plan.agency == agency) ||
+            (kind == RECORD_DECLARATION && record->declaration.agency == agency))
+            return record;
+    }
+    return NULL;
+}
+
+bool journal_memory_has_plan(const struct journal_memory *journal, uint32_t draw, uint32_t agency,
+                             uint32_t attempt, const struct plan *plan)
+{
+    for (size_t i = 0; i < journal->entries_count; i++) {
+        const struct record *record = journal_memory_at(journal, i);
+        if (record != NULL && record->kind == RECORD_PLAN && record->draw == draw &&
+            record->plan.agency == agency && record->plan.attempt == attempt &&
+            plan_is_equal(&record->plan.plan, plan))
+            return true;
+    }
+    return false;
+}
+
 size_t journal_memory_size(const struct journal_memory *journal)
 {
     return journal->entries_count;

@@ -29,6 +29,18 @@ enum status journal_memory_load(const struct journal_memory *journal, struct bro
 /* The archive's functions, owner = journal. Borrowed. */
 void journal_memory_archive(struct journal_memory *journal, struct archive *archive);
 
+/* The epoch that was taken last. */
+uint64_t journal_memory_epoch(const struct journal_memory *journal);
+/* The record at an index below journal_memory_size; NULL: it is deleted. Borrowed. */
+const struct record *journal_memory_at(const struct journal_memory *journal, size_t index);
+/* The last PLAN or DECLARATION of an agency; NULL: none. Borrowed. */
+const struct record *journal_memory_of_agency(const struct journal_memory *journal,
+                                              enum record_kind kind, uint32_t draw,
+                                              uint32_t agency);
+/* True when it has that attempt of the agency with that plan. */
+bool journal_memory_has_plan(const struct journal_memory *journal, uint32_t draw, uint32_t agency,
+                             uint32_t attempt, const struct plan *plan);
+
 /* How many records it was ever given; it grows with each that is kept. */
 size_t journal_memory_size(const struct journal_memory *journal);
 /* How many records of a kind are there for a draw. */

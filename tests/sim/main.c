@@ -1,92 +1,160 @@
-/* Runs worlds: `sim FIRST COUNT` runs COUNT seeds from FIRST on, every third without faults; `sim
- * SEED` runs one and prints what happens in it. Exit 1 at the first violation, with the seed that
- * shows it again. */
+/* Runs worlds: `sim FIRST COUNT` runs COUNT seeds from FIRST on, in as many processes as there are
+ * processors; `sim SEED` runs one and prints what happens in it. A list of names behind either
+ * narrows the kinds of faults. Exit 1 when something was violated, with the seeds that show it. */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/sim/world.h"
 
-/* Most worlds have one draw, some a few, and some so many that stores are told to forget. */
-static uint32_t draws_of(struct dice *dice)
+enum { JOBS_MAX = 8, VIOLATIONS_SHOWN = 20 };
+
+/* What a process tells at its end. */
+struct sum {
+    uint64_t worlds;
+    uint64_t violated;
+    uint64_t steps;
+    uint64_t counts[MISHAPS];
+};
+
+/* What is run. */
+struct order {
+    uint64_t first;
+    uint64_t count;
+    uint32_t allowed;
+    bool traces;
+};
+
+static volatile uint64_t seed_under_way; /* for the signal's handler */
+
+/* A CHECK failed, or a sanitizer found something: says in which world. */
+static void on_abort(int signal_number)
 {
-    uint32_t face = dice_below(dice, 10);
-    return face < 5 ? 1 : face < 9 ? 2 + dice_below(dice, 2) : DRAWS_KEPT + 2;
+    char text[64];
+    int bytes = snprintf(text, sizeof text, "seed %" PRIu64 ": [check] the process aborts\n",
+                         seed_under_way);
+    (void)signal_number;
+    if (bytes > 0)
+        (void)!write(STDOUT_FILENO, text, (size_t)bytes);
+    _exit(1);
 }
 
-static struct world_plan plan_of(uint64_t seed, bool traces)
+static void run_one(uint64_t seed, const struct order *order, struct world *world, struct sum *sum)
 {
-    struct dice dice = {seed ^ 0x5eed};
-    struct world_plan plan = {
-        .seed = seed,
-        .agencies = 1 + dice_below(&dice, WORLD_AGENCIES_MAX),
-        .workers = 1 + dice_below(&dice, WORLD_WORKERS_MAX),
-        .rows_max = 1 + dice_below(&dice, WORLD_ROWS_MAX),
-        .draws = draws_of(&dice),
-        .is_lossy = seed % 3 != 0,
-        .harshness = 1 + dice_below(&dice, 20),
-        .faults_until_ms = 20000 + dice_below(&dice, 40000),
-        .ends_by_ms = 1000000,
-        .traces = traces,
-        .quorum = 1,
-    };
-    if (dice_below(&dice, 3) == 0) {
-        plan.barrier_timeout_ms = 1000 + dice_below(&dice, 30000);
-        plan.on_timeout = dice_below(&dice, 3) == 0 ? TIMEOUT_VOID : TIMEOUT_DRAW;
-        plan.quorum = 1 + dice_below(&dice, plan.agencies);
+    struct world_plan plan = plan_of_seed(seed, order->allowed, order->traces);
+    seed_under_way = seed;
+    world_create(world, &plan);
+    sum->worlds++;
+    if (!world_run(world)) {
+        sum->violated++;
+        if (sum->violated <= VIOLATIONS_SHOWN)
+            printf("seed %" PRIu64 ": %u agencies, %u workers, at %lld ms: %s\n", seed,
+                   plan.agencies, plan.workers, (long long)world->now_ms, world->violation);
+        fflush(stdout);
     }
-    plan.loses_journal = plan.barrier_timeout_ms == 0 && dice_below(&dice, 4) == 0;
-    return plan;
+    sum->steps += world->steps;
+    for (uint32_t i = 0; i < MISHAPS; i++)
+        sum->counts[i] += world->counts[i];
+    world_destroy(world);
 }
 
-static bool run_one(uint64_t seed, bool traces, struct world_counts *sum)
+/* Every `jobs`-th seed. */
+static struct sum run_share(const struct order *order, uint64_t job, uint64_t jobs)
 {
+    struct sum sum = {0};
     struct world *world = malloc(sizeof *world);
     if (world == NULL)
         abort();
-    struct world_plan plan = plan_of(seed, traces);
-    world_create(world, &plan);
-    bool is_fine = world_run(world);
-    if (!is_fine)
-        printf("seed %" PRIu64 ": %u agencies, %u workers, %s, at %lld ms: %s\n", seed,
-               plan.agencies, plan.workers, plan.is_lossy ? "lossy" : "lossless",
-               (long long)world->now_ms, world->violation);
-    sum->steps += world->counts.steps;
-    sum->letters_lost += world->counts.letters_lost;
-    sum->broker_crashes += world->counts.broker_crashes;
-    sum->worker_crashes += world->counts.worker_crashes;
-    sum->agency_crashes += world->counts.agency_crashes;
-    sum->cuts += world->counts.cuts;
-    sum->failed_syncs += world->counts.failed_syncs;
-    sum->full_disks += world->counts.full_disks;
-    sum->pauses += world->counts.pauses;
-    sum->lost_stores += world->counts.lost_stores;
-    sum->rotten += world->counts.rotten;
-    sum->lost_journals += world->counts.lost_journals;
-    world_destroy(world);
+    for (uint64_t i = job; i < order->count; i += jobs)
+        run_one(order->first + i, order, world, &sum);
     free(world);
-    return is_fine;
+    return sum;
+}
+
+static void add_sum(struct sum *sum, const struct sum *more)
+{
+    sum->worlds += more->worlds;
+    sum->violated += more->violated;
+    sum->steps += more->steps;
+    for (uint32_t i = 0; i < MISHAPS; i++)
+        sum->counts[i] += more->counts[i];
+}
+
+/* A process of its own for each share; what one that died did not tell counts as violated. */
+static struct sum run_shares(const struct order *order, uint64_t jobs)
+{
+    struct sum sum = {0};
+    int pipes[JOBS_MAX][2];
+    pid_t children[JOBS_MAX];
+    for (uint64_t job = 0; job < jobs; job++) {
+        if (pipe(pipes[job]) != 0 || (children[job] = fork()) < 0)
+            abort();
+        if (children[job] > 0) {
+            close(pipes[job][1]);
+            continue;
+        }
+        struct sum share = run_share(order, job, jobs);
+        bool is_told = write(pipes[job][1], &share, sizeof share) == sizeof share;
+        exit(is_told ? 0 : 1);
+    }
+    for (uint64_t job = 0; job < jobs; job++) {
+        struct sum share = {.violated = 1};
+        if (read(pipes[job][0], &share, sizeof share) != sizeof share)
+            share = (struct sum){.violated = 1};
+        close(pipes[job][0]);
+        (void)waitpid(children[job], NULL, 0);
+        add_sum(&sum, &share);
+    }
+    return sum;
+}
+
+static void print_sum(const struct order *order, const struct sum *sum)
+{
+    printf("%" PRIu64 " worlds from seed %" PRIu64 ", %" PRIu64 " steps\n", sum->worlds,
+           order->first, sum->steps);
+    for (uint32_t i = 0; i < MISHAPS; i++)
+        if (order->allowed & mishap_bit((enum mishap)i))
+            printf("    %-15s %10" PRIu64 "  %s\n", mishap_name((enum mishap)i), sum->counts[i],
+                   mishap_text((enum mishap)i));
+    printf("%" PRIu64 " worlds violated something\n", sum->violated);
+}
+
+static int usage(void)
+{
+    fprintf(stderr, "usage: sim SEED [FAULTS] | sim FIRST_SEED COUNT [FAULTS]\n"
+                    "FAULTS: names with commas between them, of\n");
+    for (uint32_t i = 0; i < MISHAPS; i++)
+        fprintf(stderr, "    %-15s %s\n", mishap_name((enum mishap)i), mishap_text((enum mishap)i));
+    return 64;
+}
+
+static bool is_number(const char *text)
+{
+    return *text >= '0' && *text <= '9';
 }
 
 int main(int argc, char **argv)
 {
-    struct world_counts sum = {0};
-    if (argc < 2 || argc > 3) {
-        fprintf(stderr, "usage: sim SEED | sim FIRST_SEED COUNT\n");
-        return 64;
-    }
-    uint64_t first = strtoull(argv[1], NULL, 10);
-    uint64_t count = argc == 3 ? strtoull(argv[2], NULL, 10) : 1;
-    uint64_t violated = 0;
-    for (uint64_t seed = first; seed < first + count; seed++)
-        violated += !run_one(seed, argc == 2, &sum);
-    printf("%" PRIu64 " worlds from seed %" PRIu64 ": %" PRIu64 " violated; steps %" PRIu64
-           ", letters lost %" PRIu64 ", cuts %" PRIu64 ", crashes of broker %" PRIu64
-           ", workers %" PRIu64 ", agencies %" PRIu64 ", failed syncs %" PRIu64
-           ", full disks %" PRIu64 ", pauses %" PRIu64 ", lost stores %" PRIu64
-           ", rotten batches %" PRIu64 ", lost journals %" PRIu64 "\n",
-           count, first, violated, sum.steps, sum.letters_lost, sum.cuts, sum.broker_crashes,
-           sum.worker_crashes, sum.agency_crashes, sum.failed_syncs, sum.full_disks, sum.pauses,
-           sum.lost_stores, sum.rotten, sum.lost_journals);
-    return violated == 0 ? 0 : 1;
+    struct order order = {.count = 1, .allowed = mishap_bit(MISHAPS) - 1};
+    int at = 2;
+    if (argc < 2 || argc > 4 || !is_number(argv[1]))
+        return usage();
+    order.first = strtoull(argv[1], NULL, 10);
+    order.traces = argc < 3 || !is_number(argv[2]);
+    if (!order.traces)
+        order.count = strtoull(argv[at++], NULL, 10);
+    if (at < argc && (!mishaps_parse(argv[at], &order.allowed) || at + 1 < argc))
+        return usage();
+    struct sigaction aborts = {.sa_handler = on_abort};
+    sigaction(SIGABRT, &aborts, NULL);
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t jobs = processors < 1 ? 1 : processors > JOBS_MAX ? JOBS_MAX : (uint64_t)processors;
+    if (jobs > order.count)
+        jobs = order.count;
+    struct sum sum = jobs > 1 ? run_shares(&order, jobs) : run_share(&order, 0, 1);
+    print_sum(&order, &sum);
+    return sum.violated == 0 ? 0 : 1;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "proto/wire/check.h"
+#include "proto/wire/fingerprint.h"
 
 struct network {
     struct dice *dice; /* borrowed: the world's */
@@ -13,8 +14,11 @@ struct network {
     uint64_t orders;
     uint64_t connections;
     uint64_t connection[LINES][PARTIES_MAX]; /* 0: none */
+    uint32_t broker[LINES][PARTIES_MAX];     /* which one the connection leads to */
     int64_t last_at_ms[LINES][PARTIES_MAX];  /* of the current connection: it keeps order */
+    int64_t stalled_until_ms[LINES][PARTIES_MAX];
     uint64_t lost;
+    uint64_t twice;
 };
 
 struct network *network_create(struct dice *dice, const struct network_faults *faults)
@@ -47,11 +51,18 @@ void network_destroy(struct network **network)
 void network_heal(struct network *network)
 {
     network->faults.lost_millionths = 0;
+    network->faults.twice_millionths = 0;
+    memset(network->stalled_until_ms, 0, sizeof network->stalled_until_ms);
 }
 
 uint64_t network_lost(const struct network *network)
 {
     return network->lost;
+}
+
+uint64_t network_twice(const struct network *network)
+{
+    return network->twice;
 }
 
 /* -- the heap -- */
@@ -119,6 +130,27 @@ uint64_t network_connection(const struct network *network, enum line line, uint3
     return network->connection[line][party];
 }
 
+uint32_t network_broker(const struct network *network, enum line line, uint32_t party)
+{
+    CHECK(network_connection(network, line, party) != 0);
+    return network->broker[line][party];
+}
+
+bool network_leads_to(const struct network *network, enum line line, uint32_t party,
+                      uint32_t broker)
+{
+    return network_connection(network, line, party) != 0 && network->broker[line][party] == broker;
+}
+
+void network_stall(struct network *network, enum line line, uint32_t party, int64_t until_ms)
+{
+    CHECK(line < LINES && party < PARTIES_MAX);
+    if (network->stalled_until_ms[line][party] < until_ms)
+        network->stalled_until_ms[line][party] = until_ms;
+    if (network->last_at_ms[line][party] < until_ms)
+        network->last_at_ms[line][party] = until_ms; /* what is sent later stays behind it */
+}
+
 static int compare_orders(const void *a, const void *b)
 {
     const struct letter *left = *(struct letter *const *)a;
@@ -170,12 +202,14 @@ void network_hang_up(struct network *network, enum line line, uint32_t party, bo
     network->connection[line][party] = 0;
 }
 
-void network_dial(struct network *network, enum line line, uint32_t party, bool loses_all,
-                  int64_t now_ms)
+void network_dial(struct network *network, enum line line, uint32_t party, uint32_t broker,
+                  bool loses_all, int64_t now_ms)
 {
     network_hang_up(network, line, party, loses_all, now_ms);
     network->connection[line][party] = ++network->connections;
-    network->last_at_ms[line][party] = now_ms;
+    network->broker[line][party] = broker;
+    int64_t stalled_until_ms = network->stalled_until_ms[line][party];
+    network->last_at_ms[line][party] = stalled_until_ms > now_ms ? stalled_until_ms : now_ms;
 }
 
 /* -- letters -- */
@@ -200,28 +234,51 @@ static struct letter *copy_letter(const struct slice *frames, uint32_t frames_co
     return letter;
 }
 
+/* Puts a letter on its way over the party's connection. */
+static void post(struct network *network, struct letter *letter, int64_t now_ms)
+{
+    int64_t *last_at_ms = &network->last_at_ms[letter->line][letter->party];
+    letter->at_ms = now_ms + dice_below(network->dice, network->faults.delay_ms_max + 1);
+    if (letter->at_ms < *last_at_ms)
+        letter->at_ms = *last_at_ms;
+    *last_at_ms = letter->at_ms;
+    letter->order = ++network->orders;
+    letter->connection = network->connection[letter->line][letter->party];
+    letter->broker = network->broker[letter->line][letter->party];
+    push(network, letter);
+}
+
+static bool may_be_lost(enum line line)
+{
+    return line == LINE_REQUEST || line == LINE_REPLY || line == LINE_WINNERS;
+}
+
+static bool may_come_twice(enum line line)
+{
+    return line == LINE_BETS || line == LINE_REQUEST || line == LINE_WINNERS;
+}
+
 void network_send(struct network *network, enum line line, uint32_t party, uint64_t token,
                   const struct slice *frames, uint32_t frames_count, int64_t now_ms)
 {
     CHECK(line < LINES && party < PARTIES_MAX);
-    bool may_be_lost = line == LINE_REQUEST || line == LINE_REPLY || line == LINE_WINNERS;
+    uint32_t copies = 1;
     if (network->connection[line][party] == 0 ||
-        (may_be_lost && dice_happens(network->dice, network->faults.lost_millionths))) {
+        (may_be_lost(line) && dice_happens(network->dice, network->faults.lost_millionths))) {
         network->lost++;
         return;
     }
-    struct letter *letter = copy_letter(frames, frames_count);
-    int64_t at_ms = now_ms + dice_below(network->dice, network->faults.delay_ms_max + 1);
-    if (at_ms < network->last_at_ms[line][party])
-        at_ms = network->last_at_ms[line][party];
-    network->last_at_ms[line][party] = at_ms;
-    letter->at_ms = at_ms;
-    letter->order = ++network->orders;
-    letter->line = line;
-    letter->party = party;
-    letter->connection = network->connection[line][party];
-    letter->token = token;
-    push(network, letter);
+    if (may_come_twice(line) && dice_happens(network->dice, network->faults.twice_millionths)) {
+        network->twice++;
+        copies = 2;
+    }
+    for (uint32_t i = 0; i < copies; i++) {
+        struct letter *letter = copy_letter(frames, frames_count);
+        letter->line = line;
+        letter->party = party;
+        letter->token = token;
+        post(network, letter, now_ms);
+    }
 }
 
 int64_t network_due_at(const struct network *network)
@@ -231,13 +288,77 @@ int64_t network_due_at(const struct network *network)
 
 struct letter *network_take(struct network *network, int64_t now_ms)
 {
-    if (network->letters_count == 0 || network->letters[0]->at_ms > now_ms)
-        return NULL;
-    return pop(network);
+    while (network->letters_count > 0 && network->letters[0]->at_ms <= now_ms) {
+        struct letter *letter = pop(network);
+        int64_t until_ms = network->stalled_until_ms[letter->line][letter->party];
+        if (until_ms <= now_ms)
+            return letter;
+        network_postpone(network, letter, until_ms);
+    }
+    return NULL;
 }
 
 void network_postpone(struct network *network, struct letter *letter, int64_t at_ms)
 {
     letter->at_ms = at_ms;
     push(network, letter);
+}
+
+/* -- for the exhaustive run -- */
+
+static size_t find_first(const struct network *network, enum line line, uint32_t party)
+{
+    size_t first = network->letters_count;
+    for (size_t i = 0; i < network->letters_count; i++) {
+        const struct letter *letter = network->letters[i];
+        if (letter->line == line && letter->party == party &&
+            (first == network->letters_count || letter->order < network->letters[first]->order))
+            first = i;
+    }
+    return first;
+}
+
+const struct letter *network_first(const struct network *network, enum line line, uint32_t party)
+{
+    size_t first = find_first(network, line, party);
+    return first == network->letters_count ? NULL : network->letters[first];
+}
+
+struct letter *network_take_first(struct network *network, enum line line, uint32_t party)
+{
+    size_t first = find_first(network, line, party);
+    CHECK(first < network->letters_count);
+    struct letter *letter = network->letters[first];
+    network->letters[first] = network->letters[--network->letters_count];
+    for (size_t i = network->letters_count / 2 + 1; i > 0; i--)
+        sift_down(network, i - 1);
+    return letter;
+}
+
+/* Letters of one line and party in their order; the sum over lines does not depend on how they lie
+ * in the heap. */
+uint64_t network_fingerprint(const struct network *network, uint64_t hash)
+{
+    for (uint32_t line = 0; line < LINES; line++)
+        for (uint32_t party = 0; party < PARTIES_MAX; party++) {
+            uint64_t after = 0;
+            hash = fingerprint_number(hash, network->connection[line][party] != 0);
+            for (;;) {
+                const struct letter *next = NULL;
+                for (size_t i = 0; i < network->letters_count; i++) {
+                    const struct letter *letter = network->letters[i];
+                    if ((uint32_t)letter->line == line && letter->party == party &&
+                        letter->order > after && (next == NULL || letter->order < next->order))
+                        next = letter;
+                }
+                if (next == NULL)
+                    break;
+                after = next->order;
+                hash =
+                    fingerprint_number(hash, next->connection == network->connection[line][party]);
+                for (uint32_t i = 0; i < next->frames_count; i++)
+                    hash = fingerprint_bytes(hash, next->frames[i].data, next->frames[i].bytes);
+            }
+        }
+    return hash;
 }

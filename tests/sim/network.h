@@ -1,7 +1,9 @@
-/* The simulated network. It loses, delays and reorders as the real one does: a connection keeps
- * order and loses a tail when it breaks; what still comes from a broken one may come after what a
- * newer one brings; a message to a connection that is gone vanishes silently. Requests, replies and
- * publications may each be lost. Letters are bytes: the real codec stands between the cores. */
+/* The simulated network. It loses, delays and reorders as the real one does: a connection leads to
+ * one broker, keeps order and loses a tail when it breaks; what still comes from a broken one may
+ * come after what a newer one brings; a message to a connection that is gone vanishes silently; a
+ * link that is stalled carries nothing, and then all of it. Requests, replies and publications may
+ * each be lost, and what agencies send, and publications, may come twice. Letters are bytes: the
+ * real codec stands between the cores. */
 #ifndef SORTEO_TESTS_SIM_NETWORK_H
 #define SORTEO_TESTS_SIM_NETWORK_H
 
@@ -27,6 +29,7 @@ struct letter {
     enum line line;
     uint32_t party;      /* which agency or worker */
     uint64_t connection; /* of that party on that line */
+    uint32_t broker;     /* which one the connection leads to */
     uint64_t token;      /* REQUEST, REPLY: which request */
     struct slice frames[LETTER_FRAMES];
     uint32_t frames_count;
@@ -34,7 +37,8 @@ struct letter {
 };
 
 struct network_faults {
-    uint32_t lost_millionths; /* requests, replies, publications */
+    uint32_t lost_millionths;  /* requests, replies, publications */
+    uint32_t twice_millionths; /* bets, requests, publications */
     uint32_t delay_ms_max;
 };
 
@@ -46,12 +50,20 @@ void network_heal(struct network *network);
 
 /* The connection that a party has now on a line; 0: none. */
 uint64_t network_connection(const struct network *network, enum line line, uint32_t party);
-/* A new connection; what was on the way on the old one loses a tail (all: nothing of it survives).
- */
-void network_dial(struct network *network, enum line line, uint32_t party, bool loses_all,
-                  int64_t now_ms);
+/* The broker that it leads to. in: there is one. */
+uint32_t network_broker(const struct network *network, enum line line, uint32_t party);
+/* True when there is a connection and it leads to that broker. */
+bool network_leads_to(const struct network *network, enum line line, uint32_t party,
+                      uint32_t broker);
+/* A new connection to a broker; what was on the way on the old one loses a tail (all: nothing of it
+ * survives). */
+void network_dial(struct network *network, enum line line, uint32_t party, uint32_t broker,
+                  bool loses_all, int64_t now_ms);
 void network_hang_up(struct network *network, enum line line, uint32_t party, bool loses_all,
                      int64_t now_ms);
+
+/* The link carries nothing until then. */
+void network_stall(struct network *network, enum line line, uint32_t party, int64_t until_ms);
 
 /* Copies the frames and sends them over the party's current connection, if it has one. */
 void network_send(struct network *network, enum line line, uint32_t party, uint64_t token,
@@ -66,5 +78,15 @@ void letter_free(struct letter *letter);
 void network_postpone(struct network *network, struct letter *letter, int64_t at_ms);
 
 uint64_t network_lost(const struct network *network);
+uint64_t network_twice(const struct network *network);
+
+/* -- for the exhaustive run, which chooses what comes next -- */
+
+/* The first letter on its way over a connection or a former one, in order of sending, or NULL. */
+const struct letter *network_first(const struct network *network, enum line line, uint32_t party);
+/* Takes that letter out, whenever it is due; the caller frees it. */
+struct letter *network_take_first(struct network *network, enum line line, uint32_t party);
+/* Mixes what is on its way into a number that is equal for equal networks. */
+uint64_t network_fingerprint(const struct network *network, uint64_t hash);
 
 #endif

@@ -322,6 +322,29 @@ bool store_memory_rot(struct store *store, const struct batch_identity *identity
     return true;
 }
 
+bool store_memory_tear(struct store *store, const struct batch_identity *identity)
+{
+    struct store_memory *memory = of(store);
+    size_t at = image_find_batch(&memory->seen, identity);
+    bool is_changed = false;
+    if (!image_has_batch(&memory->seen, at, identity))
+        return false;
+    struct body *body = memory->seen.batches[at].body;
+    for (size_t i = body->bytes / 2; i < body->bytes; i++) {
+        is_changed = is_changed || body->data[i] != 0;
+        body->data[i] = 0;
+    }
+    return is_changed;
+}
+
+bool store_memory_has_seal(const struct store *store, uint32_t draw, const struct digest *root)
+{
+    const struct image *synced = &of_const(store)->synced;
+    size_t at = image_find_seal(synced, draw);
+    return at < synced->seals_count && synced->seals[at].record.draw == draw &&
+           digest_is_equal(&synced->seals[at].record.root, root);
+}
+
 bool store_memory_has_durably(const struct store *store, const struct batch_record *batch)
 {
     const struct image *synced = &of_const(store)->synced;

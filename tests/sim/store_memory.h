@@ -38,6 +38,11 @@ void store_memory_skip_sync(struct store *store, bool skips);
 
 /* Turns one bit of a stored body. false: there is no such batch. */
 bool store_memory_rot(struct store *store, const struct batch_identity *identity);
+/* The second half of a stored body is zeros, as of a write that a power loss has torn. false: there
+ * is no such batch, or the half was zeros before. */
+bool store_memory_tear(struct store *store, const struct batch_identity *identity);
+/* True when the seal of a draw is synced, with this root (zeros: as void). */
+bool store_memory_has_seal(const struct store *store, uint32_t draw, const struct digest *root);
 
 /* What is durable: is this batch, with this digest; how many are. */
 bool store_memory_has_durably(const struct store *store, const struct batch_record *batch);

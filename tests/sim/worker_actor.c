@@ -29,15 +29,16 @@ void worker_actor_start(struct world *world, uint32_t index)
     CHECK(worker_create(&settings, actor->store, actor->outbox, &actor->worker) == STATUS_OK);
     actor->is_up = true;
     actor->paused_until_ms = 0;
+    actor->commits_seen = UINT64_MAX;
     world_trace(world, "worker %u starts", index);
     worker_actor_turn(world, index, NULL);
 }
 
-void worker_actor_crash(struct world *world, uint32_t index)
+bool worker_actor_crash(struct world *world, uint32_t index)
 {
     struct worker_actor *actor = &world->workers[index];
     if (!actor->is_up)
-        return;
+        return false;
     worker_destroy(&actor->worker);
     outbox_destroy(&actor->outbox);
     actor->is_up = false;
@@ -45,30 +46,18 @@ void worker_actor_crash(struct world *world, uint32_t index)
     actor->starts_at_ms = world->now_ms + dice_below(&world->dice, RESTART_MS_MAX);
     network_hang_up(world->network, LINE_UP, index, false, world->now_ms);
     network_hang_up(world->network, LINE_DOWN, index, true, world->now_ms);
-    world->counts.worker_crashes++;
-    world_trace(world, "worker %u crashes", index);
-}
-
-void worker_actor_lose_store(struct world *world, uint32_t index)
-{
-    struct worker_actor *actor = &world->workers[index];
-    if (!actor->is_up || world->counts.lost_stores == LOST_STORES_MAX)
-        return;
-    worker_actor_crash(world, index);
-    world->lost[world->counts.lost_stores++] = actor->store;
-    actor->store = NULL;
-    world_trace(world, "worker %u has lost its store", index);
+    world_trace(world, "worker %u is gone", index);
+    return true;
 }
 
 static void dial(struct world *world, uint32_t index)
 {
     /* A broker that is down is dialed as well: libzmq connects once it is back. */
-    bool is_there = world->broker.is_up;
     network_hang_up(world->network, LINE_UP, index, false, world->now_ms);
     network_hang_up(world->network, LINE_DOWN, index, false, world->now_ms);
-    if (is_there) {
-        network_dial(world->network, LINE_UP, index, false, world->now_ms);
-        network_dial(world->network, LINE_DOWN, index, false, world->now_ms);
+    if (world->brokers[world->address].is_up) {
+        network_dial(world->network, LINE_UP, index, world->address, false, world->now_ms);
+        network_dial(world->network, LINE_DOWN, index, world->address, false, world->now_ms);
     }
     worker_dialed(world->workers[index].worker, world->now_ms);
 }
@@ -79,6 +68,7 @@ static void send_all(struct world *world, uint32_t index)
     for (size_t i = 0; i < outbox_count(actor->outbox); i++) {
         const struct outbound *sent = outbox_at(actor->outbox, i);
         struct slice frames[] = {sent->header, sent->body};
+        told_by_worker(world, index, sent);
         network_send(world->network, LINE_UP, index, 0, frames, sent->has_body ? 2 : 1,
                      world->now_ms);
     }
@@ -87,16 +77,88 @@ static void send_all(struct world *world, uint32_t index)
 
 static void take_notes(struct world *world, uint32_t index)
 {
+    static const char *const names[] = {
+#define X(name) #name,
+        NOTE_TABLE(X)
+#undef X
+    };
     struct note note;
     while (worker_take_note(world->workers[index].worker, &note))
-        world_trace(world, "worker %u notes %d", index, (int)note.kind);
+        world_trace(world, "worker %u: %s: draw %u, agency %u, batch %u, %llu, %llu", index,
+                    names[note.kind], note.draw, note.agency, note.seq,
+                    (unsigned long long)note.number, (unsigned long long)note.other);
+}
+
+/* Which draws have a seal now, before its turn: what is acknowledged of them has to be sealed. */
+static void look_at_seals(struct worker_actor *actor)
+{
+    struct seal_record seals[WORLD_DRAWS_MAX + 1];
+    size_t count = 0;
+    if (actor->commits_seen == store_memory_commits(actor->store))
+        return;
+    actor->commits_seen = store_memory_commits(actor->store);
+    actor->sealed_before = 0;
+    CHECK(store_list_seals(actor->store, 0, seals, WORLD_DRAWS_MAX + 1, &count) == STATUS_OK);
+    for (size_t i = 0; i < count; i++)
+        actor->sealed_before |= UINT32_C(1) << seals[i].draw;
+}
+
+/* A message of an older or a rival epoch than the store has recorded changes nothing: nothing but
+ * FENCED leaves. */
+static bool is_outdated(const struct worker_actor *actor, const struct letter *letter)
+{
+    struct store_about about;
+    struct message message;
+    if (message_decode(letter->frames[0], &message) != STATUS_OK || message.epoch.number == 0)
+        return false;
+    store_about(actor->store, &about);
+    enum epoch_order order = epoch_compare(&about.epoch, &message.epoch);
+    return order == EPOCH_OLDER || order == EPOCH_RIVAL;
+}
+
+static void receive(struct world *world, uint32_t index, const struct letter *letter)
+{
+    struct worker_actor *actor = &world->workers[index];
+    bool must_refuse = is_outdated(actor, letter);
+    worker_receive(actor->worker, letter->frames, letter->frames_count, world->now_ms);
+    for (size_t i = 0; must_refuse && i < outbox_count(actor->outbox); i++) {
+        struct message message;
+        CHECK(message_decode(outbox_at(actor->outbox, i)->header, &message) == STATUS_OK);
+        if (message.kind != MESSAGE_FENCED)
+            world_violate(world, "[epochs] worker %u answers %s to a broker of an older epoch",
+                          index, message_name(message.kind));
+    }
+    if (must_refuse && outbox_count(actor->outbox) == 0 &&
+        worker_state(actor->worker) != WORKER_APART && worker_state(actor->worker) != WORKER_OVER)
+        world_violate(world, "[epochs] worker %u takes a message of an older epoch", index);
+}
+
+/* How a process may end by itself: a sync failed; not even the reserve had room for a seal; another
+ * process has opened the store, or a copy of it, since. */
+static bool may_end(const struct world *world, const struct worker_ending *ending)
+{
+    bool is_copy = ending->status == STATUS_REFUSED && ending->dismissal == DISMISSAL_OPENING;
+    return ending->status == STATUS_SYNC || ending->status == STATUS_FULL ||
+           (is_copy && world->counts[MISHAP_COPIED_STORE] > 0);
+}
+
+/* The operator leaves the store that was refused aside. */
+static void take_empty_store(struct world *world, struct worker_actor *actor)
+{
+    if (world->lost_count == LOST_STORES_MAX) {
+        actor->is_gone = true;
+        return;
+    }
+    world->lost[world->lost_count++] = actor->store;
+    actor->store = NULL;
 }
 
 void worker_actor_turn(struct world *world, uint32_t index, struct letter *letter)
 {
     struct worker_actor *actor = &world->workers[index];
+    look_at_seals(actor);
     if (letter != NULL)
-        worker_receive(actor->worker, letter->frames, letter->frames_count, world->now_ms);
+        receive(world, index, letter);
     letter_free(letter);
     send_all(world, index);
     if (worker_state(actor->worker) == WORKER_APART)
@@ -109,9 +171,10 @@ void worker_actor_turn(struct world *world, uint32_t index, struct letter *lette
     if (worker_state(actor->worker) != WORKER_OVER)
         return;
     struct worker_ending ending = worker_ending(actor->worker);
-    /* FULL: not even the reserve had room for a seal. */
-    if (ending.status != STATUS_SYNC && ending.status != STATUS_FULL)
-        world_violate(world, "worker %u ended: %s, %s", index, status_text(ending.status),
+    if (!may_end(world, &ending))
+        world_violate(world, "[ends] worker %u ended: %s, %s", index, status_text(ending.status),
                       ending.status == STATUS_REFUSED ? dismissal_text(ending.dismissal) : "");
     worker_actor_crash(world, index);
+    if (ending.status == STATUS_REFUSED)
+        take_empty_store(world, actor);
 }

@@ -1,71 +1,63 @@
-/* One simulated world: a broker, some workers and agencies, made of the real cores; a network,
- * disks and a clock that are not real. One seed is one world, to the byte. */
+/* One simulated world: brokers, workers and agencies, made of the real cores; a network, disks and
+ * a clock that are not real. One seed is one world, to the byte. */
 #ifndef SORTEO_TESTS_SIM_WORLD_H
 #define SORTEO_TESTS_SIM_WORLD_H
 
 #include "agency/agency.h"
+#include "tests/sim/file.h"
 #include "tests/sim/journal_memory.h"
 #include "tests/sim/network.h"
 #include "worker/store.h"
 #include "worker/worker.h"
 
 enum {
-    WORLD_AGENCIES_MAX = 6,
-    WORLD_WORKERS_MAX = 4,
-    WORLD_ROWS_MAX = 64,
-    LOST_STORES_MAX = 40,
-    ROTTEN_MAX = 40
+    BROKERS_MAX = 2,                           /* at once: one, and the one that it replaces */
+    WORLD_WORKERS_ALL = WORLD_WORKERS_MAX + 1, /* with one on a copied store */
+    JOURNALS_MAX = 64,
+    LOST_STORES_MAX = 64,
+    REGISTRATIONS_MAX = 32,
+    SPOILED_MAX = 64,
+    QUESTIONS_ASKED_MAX = 4096,
+    WORLD_GRACE_MS = 10000,
+    WORLD_QUEUE_BYTES = 16384,
 };
 
-/* What the world is made of. */
-struct world_plan {
-    uint64_t seed;
-    uint32_t agencies;
-    uint32_t workers;
-    uint32_t rows_max;          /* of each agency's file */
-    uint32_t draws;             /* from 1 on; the files are the same in each */
-    int64_t barrier_timeout_ms; /* 0: none */
-    enum timeout_action on_timeout;
-    uint32_t quorum;
-    bool loses_journal;
-    bool is_lossy;      /* faults until faults_until_ms; then everything heals */
-    uint32_t harshness; /* how many times as often as in the mildest world */
-    int64_t faults_until_ms;
-    int64_t ends_by_ms; /* every draw has to be over by then */
-    bool traces;
+/* A store's registration over one connection, as the world saw it. */
+struct registration {
+    bool is_welcome;
+    uint64_t peer;
+    struct id store;
+    struct epoch opening;
+    uint32_t sealed_draw;   /* SEAL of that draw went to it */
+    int64_t heard_at_awake; /* on the broker's clock of waking hours */
 };
 
-/* How often each kind of fault happened. */
-struct world_counts {
-    uint64_t steps;
-    uint64_t letters_lost;
-    uint64_t broker_crashes;
-    uint64_t worker_crashes;
-    uint64_t agency_crashes;
-    uint64_t cuts; /* connections broken */
-    uint64_t failed_syncs;
-    uint64_t full_disks;
-    uint64_t pauses;
-    uint64_t lost_stores;
-    uint64_t rotten;
-    uint64_t lost_journals;
-};
-
-/* A bet of a file of the world. */
-struct sim_row {
-    uint32_t document;
-    uint32_t number;
-};
-
+/* A broker's process, and the place where it runs. */
 struct broker_actor {
     bool is_up;
     int64_t paused_until_ms; /* stopped like by SIGSTOP */
+    int64_t starts_at_ms;    /* while it is down; INT64_MAX: never */
+    uint32_t journal;        /* which one it has */
+    uint32_t twin_journal;   /* a copy made right before it opened its own; 0: none */
+    bool needs_recovery;     /* is started with --recover */
+    uint32_t voids;          /* is started with --void; 0: without */
+    struct broker_options options;
     struct broker *broker;
     struct outbox *outbox;
     struct records *records;
     struct archive archive;
-    uint64_t epoch;
+    struct epoch epoch;
     int64_t due_at_ms;
+    int64_t started_at_ms;
+    int64_t turned_at_ms;
+    int64_t awake_ms; /* waking hours: gaps of more than half a lease are left out */
+    struct registration registrations[REGISTRATIONS_MAX]; /* the last ones; a ring */
+    uint32_t registrations_count;
+    struct {
+        struct id store;
+        struct epoch opening;
+    } welcomed[STORES_MAX]; /* since its start */
+    uint32_t welcomed_count;
     struct letter **waiting; /* bets that it did not want yet, in order; owned */
     size_t waiting_count;
     size_t waiting_size;
@@ -73,16 +65,20 @@ struct broker_actor {
 
 struct worker_actor {
     bool is_up;
+    bool is_gone;            /* for good */
     int64_t paused_until_ms; /* stopped like by SIGSTOP */
     struct worker *worker;
     struct store *store; /* survives a crash, as far as it was synced */
     struct outbox *outbox;
     int64_t due_at_ms;
     int64_t starts_at_ms; /* while it is down */
+    uint64_t commits_seen;
+    uint32_t sealed_before; /* draws that had a seal when its turn began: bits */
 };
 
 struct agency_actor {
     bool is_up;
+    bool is_gone;            /* for good */
     int64_t paused_until_ms; /* stopped like by SIGSTOP */
     bool has_stored;         /* its winners are on disk */
     bool is_done;            /* and it has ended, in the last draw */
@@ -92,13 +88,14 @@ struct agency_actor {
     struct hasher *hasher;
     int64_t due_at_ms;
     int64_t starts_at_ms;
-    uint64_t incarnation;
     uint64_t token; /* of the request that is under way */
-    struct sim_row rows[WORLD_ROWS_MAX];
-    uint32_t rows_count;
+    struct file file;
+    uint32_t version;     /* of the file that it reads */
+    bool must_start_over; /* its next start */
     bool is_reading;
     uint32_t rows_read; /* rows that were cut */
     uint32_t batch_first_row[WORLD_ROWS_MAX + 1];
+    uint32_t declared[WORLD_DRAWS_MAX + 1]; /* version that was journaled, + 1; 0: none */
     struct item_place {
         uint32_t seq;
         uint32_t row;
@@ -111,24 +108,35 @@ struct world {
     struct world_plan plan;
     struct dice dice;
     struct network *network;
-    struct journal_memory *journal;
-    struct broker_options options;
-    struct broker_actor broker;
-    int64_t broker_starts_at_ms;
-    struct worker_actor workers[WORLD_WORKERS_MAX];
+    struct journal_memory *journals[JOURNALS_MAX]; /* owned; a lost one is kept for what it said */
+    size_t records_checked[JOURNALS_MAX];
+    uint32_t journals_count;
+    struct broker_actor brokers[BROKERS_MAX];
+    uint32_t address; /* which broker one reaches who dials */
+    struct worker_actor workers[WORLD_WORKERS_ALL];
+    uint32_t workers_count;
     struct agency_actor agencies[WORLD_AGENCIES_MAX];
-    struct world_counts counts;
-    struct store *lost[LOST_STORES_MAX];      /* owned: disks that never come back */
-    struct batch_identity rotten[ROTTEN_MAX]; /* stored batches that have lost a bit, anywhere */
+    uint64_t steps;
+    uint64_t counts[MISHAPS];            /* how often each kind happened */
+    struct store *lost[LOST_STORES_MAX]; /* owned: disks that never come back */
+    uint32_t lost_count;
+    struct batch_identity spoiled[SPOILED_MAX]; /* stored batches that have rotted, anywhere */
+    uint32_t spoiled_count;
+    struct {
+        uint32_t draw;
+        uint64_t epoch;
+        struct id broker;
+        uint32_t number;
+    } questions[QUESTIONS_ASKED_MAX];
+    uint32_t questions_count;
     int64_t now_ms;
     bool is_healed;
     struct {
         bool is_known;
         struct digest root;
         uint32_t number;
-    } results[DRAWS_KEPT + 3]; /* what a draw was published with first, by draw */
-    size_t records_checked;    /* of the journal, by invariants_check */
-    char violation[512];       /* empty: none */
+    } results[WORLD_DRAWS_MAX + 2]; /* what a draw was published with first, by draw */
+    char violation[512];            /* empty: none */
 };
 
 void world_create(struct world *world, const struct world_plan *plan);
@@ -144,35 +152,72 @@ void world_violate(struct world *world, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void world_trace(const struct world *world, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Says what a message is, in short. */
+void world_trace_message(const struct world *world, const char *who, uint32_t index,
+                         const struct message *message);
 
-void broker_actor_start(struct world *world);
-void broker_actor_crash(struct world *world);
-/* It crashes, and its journal is gone. */
-void broker_actor_lose_journal(struct world *world);
+/* True when this kind may happen now. */
+bool world_may(const struct world *world, enum mishap mishap);
+/* Rolls for it, in so many millionths of cases in the mildest world. */
+bool world_strikes(struct world *world, enum mishap mishap, uint32_t millionths);
+/* Gives a letter to the one that it is for, unless he is stopped. */
+void world_deliver(struct world *world, struct letter *letter);
+
+/* mishaps.c: now and then something breaks. */
+void world_suffer(struct world *world);
+/* Everything heals: an old broker that nobody could reach is ended. */
+void world_heal(struct world *world);
+
+static inline struct journal_memory *world_journal(const struct world *world, uint32_t broker)
+{
+    return world->journals[world->brokers[broker].journal];
+}
+
+/* A journal of the world from now on; returns its index. */
+uint32_t world_add_journal(struct world *world, struct journal_memory *journal);
+/* True where journals were lost or copied: then a broker may find itself contradicted. */
+bool world_has_two_truths(const struct world *world);
+
+void broker_actor_start(struct world *world, uint32_t index);
+/* returns false when it is down already. */
+bool broker_actor_crash(struct world *world, uint32_t index);
+/* Connects to the address whoever has no connection. */
+void broker_actor_connect_all(struct world *world);
 /* One turn: the letter (NULL: only time), tick, transaction, sending. Takes the letter over. */
-void broker_actor_turn(struct world *world, struct letter *letter);
+void broker_actor_turn(struct world *world, uint32_t index, struct letter *letter);
 
 void worker_actor_start(struct world *world, uint32_t index);
-void worker_actor_crash(struct world *world, uint32_t index);
-/* It crashes, and its disk is gone for ever: it starts again with an empty one. */
-void worker_actor_lose_store(struct world *world, uint32_t index);
+bool worker_actor_crash(struct world *world, uint32_t index);
 void worker_actor_turn(struct world *world, uint32_t index, struct letter *letter);
 
 void agency_actor_create(struct world *world, uint32_t index);
 void agency_actor_start(struct world *world, uint32_t index);
 /* This draw is over for it: the next one, if there is one. */
 void agency_actor_go_on(struct world *world, uint32_t index);
-void agency_actor_crash(struct world *world, uint32_t index);
+bool agency_actor_crash(struct world *world, uint32_t index);
 void agency_actor_turn(struct world *world, uint32_t index, struct letter *letter);
 
-/* After each step. */
+/* -- invariants -- */
+
+/* After each step: what the journals say. */
 void invariants_check(struct world *world);
-/* What a WAIT or FINISHED tells as durable has to lie in a store's disk. */
-void invariants_check_told(struct world *world, const struct message *told);
+/* The registration over that routing id; NULL: none that is remembered. */
+struct registration *world_registration(struct broker_actor *actor, uint64_t peer);
+/* A message leaves a broker, whose records are durable. */
+void told_by_broker(struct world *world, uint32_t index, const struct outbound *sent);
+/* A broker's turn is over. */
+void told_after_turn(struct world *world, uint32_t index);
+/* A broker has closed a store's registration, since it was silent. in: four bytes of its id. */
+void told_silent(struct world *world, uint32_t index, const uint8_t *store);
+/* A message leaves a worker. */
+void told_by_worker(struct world *world, uint32_t index, const struct outbound *sent);
 /* An agency gives up: its draw is void, or goes on without it. */
-bool invariants_allow_end(const struct world *world, uint32_t index,
+bool invariants_allow_end(struct world *world, uint32_t index,
                           const struct agency_outcome *outcome);
-/* An agency has its winners: they are its file's. */
-void invariants_check_winners(struct world *world, uint32_t index);
+/* An agency has its winners: they are its file's. returns false when the file is another one than
+ * the declared one: then nothing was violated, it is the agency that must find it. */
+bool invariants_check_winners(struct world *world, uint32_t index);
+/* A batch is stored durably, or was until it rotted. */
+bool invariants_is_durable(const struct world *world, const struct batch_record *batch);
 
 #endif

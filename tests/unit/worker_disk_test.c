@@ -180,8 +180,8 @@ Test(worker_disk, does_not_take_a_rejected_batch_for_room_on_a_full_disk)
     made_free(&batch);
 }
 
-/* A CREDIT that reached the broker behind its WELCOME would count for the new registration, with the
- * sum of the old one, and no later CREDIT would be higher. */
+/* A CREDIT that reached the broker behind its WELCOME would count for the new registration, with
+ * the sum of the old one, and no later CREDIT would be higher. */
 Test(worker_disk, tells_no_credit_while_it_registers_anew)
 {
     fill_disk();

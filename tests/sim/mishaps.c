@@ -1,0 +1,329 @@
+/* What befalls a world: each kind with how often it comes in the mildest world, and what it does.
+ * Each function answers whether something happened. */
+#include "proto/wire/check.h"
+#include "tests/sim/store_memory.h"
+#include "tests/sim/world.h"
+
+enum { DISK_BYTES = 16384, PAUSE_MS_MAX = 20000, STALL_MS_MAX = 15000, ROT_CHOICES = 16 };
+
+static uint32_t any_worker(struct world *world)
+{
+    return dice_below(&world->dice, world->workers_count);
+}
+
+static uint32_t any_agency(struct world *world)
+{
+    return dice_below(&world->dice, world->plan.agencies);
+}
+
+/* -- links -- */
+
+/* One of a worker's two lines, or of an agency's four, or several of one party at once. */
+static bool cut_connections(struct world *world)
+{
+    bool is_worker = dice_happens(&world->dice, 500000);
+    uint32_t party = is_worker ? any_worker(world) : any_agency(world);
+    enum line line = is_worker ? LINE_UP : (enum line)dice_below(&world->dice, LINE_WINNERS + 1);
+    if (network_connection(world->network, line, party) == 0 ||
+        !world->brokers[world->address].is_up)
+        return false;
+    network_dial(world->network, line, party, world->address, false, world->now_ms);
+    if (is_worker)
+        network_dial(world->network, LINE_DOWN, party, world->address, false, world->now_ms);
+    if (line == LINE_REQUEST || line == LINE_REPLY)
+        network_dial(world->network, line == LINE_REPLY ? LINE_REQUEST : LINE_REPLY, party,
+                     world->address, false, world->now_ms);
+    world_trace(world, "connection %d of %s %u is cut", (int)line, is_worker ? "worker" : "agency",
+                is_worker ? party : party + 1);
+    return true;
+}
+
+/* Nothing passes between a party and its broker for a while: to it, from it, or both. */
+static bool stall_link(struct world *world)
+{
+    bool is_worker = dice_happens(&world->dice, 500000);
+    uint32_t party = is_worker ? any_worker(world) : any_agency(world);
+    int64_t until_ms = world->now_ms + dice_below(&world->dice, STALL_MS_MAX);
+    uint32_t ways = 1 + dice_below(&world->dice, 3);
+    static const enum line up[] = {LINE_BETS, LINE_REQUEST};
+    static const enum line down[] = {LINE_REPLY, LINE_WINNERS};
+    for (uint32_t i = 0; i < 2; i++) {
+        if (ways & 1)
+            network_stall(world->network, is_worker ? LINE_UP : up[i], party, until_ms);
+        if (ways & 2)
+            network_stall(world->network, is_worker ? LINE_DOWN : down[i], party, until_ms);
+    }
+    world_trace(world, "%s%s of %s %u carries nothing until %lld ms", ways & 1 ? "up" : "",
+                ways & 2 ? "down" : "", is_worker ? "worker" : "agency",
+                is_worker ? party : party + 1, (long long)until_ms);
+    return true;
+}
+
+/* -- processes -- */
+
+static bool crash_broker(struct world *world)
+{
+    return broker_actor_crash(world, dice_below(&world->dice, BROKERS_MAX));
+}
+
+static bool crash_worker(struct world *world)
+{
+    return worker_actor_crash(world, any_worker(world));
+}
+
+static bool crash_agency(struct world *world)
+{
+    return agency_actor_crash(world, any_agency(world));
+}
+
+/* Somebody is stopped for a while, and then goes on with all that has come meanwhile. */
+static bool pause_somebody(struct world *world)
+{
+    int64_t until_ms = world->now_ms + dice_below(&world->dice, PAUSE_MS_MAX);
+    uint32_t who =
+        dice_below(&world->dice, BROKERS_MAX + world->workers_count + world->plan.agencies);
+    if (who < BROKERS_MAX)
+        world->brokers[who].paused_until_ms = until_ms;
+    else if (who < BROKERS_MAX + world->workers_count)
+        world->workers[who - BROKERS_MAX].paused_until_ms = until_ms;
+    else
+        world->agencies[who - BROKERS_MAX - world->workers_count].paused_until_ms = until_ms;
+    world_trace(world, "number %u is stopped until %lld ms", who, (long long)until_ms);
+    return true;
+}
+
+/* -- disks -- */
+
+static bool fail_sync(struct world *world)
+{
+    struct store *store = world->workers[any_worker(world)].store;
+    if (store == NULL)
+        return false;
+    store_memory_fail_sync(store, dice_happens(&world->dice, 500000));
+    return true;
+}
+
+/* A disk gets an end, or loses it again. */
+static bool resize_disk(struct world *world)
+{
+    uint32_t index = any_worker(world);
+    bool is_endless = dice_happens(&world->dice, 500000);
+    uint64_t bytes = is_endless ? 0 : MEMORY_RESERVE_BYTES + dice_below(&world->dice, DISK_BYTES);
+    if (world->workers[index].store == NULL)
+        return false;
+    store_memory_set_capacity(world->workers[index].store, bytes);
+    world_trace(world, "disk of worker %u ends at %llu bytes", index, (unsigned long long)bytes);
+    return true;
+}
+
+/* A stored batch is spoiled by `spoil`. */
+static bool spoil_batch(struct world *world,
+                        bool (*spoil)(struct store *, const struct batch_identity *))
+{
+    uint32_t index = any_worker(world);
+    struct store *store = world->workers[index].store;
+    struct batch_record batches[ROT_CHOICES];
+    size_t count = 0;
+    if (store == NULL || world->spoiled_count == SPOILED_MAX)
+        return false;
+    struct batch_identity from = {.draw = 1 + dice_below(&world->dice, world->plan.draws),
+                                  .agency = dice_below(&world->dice, world->plan.agencies + 1)};
+    CHECK(store_list(store, &from, batches, ROT_CHOICES, &count) == STATUS_OK);
+    if (count == 0)
+        return false;
+    struct batch_identity chosen = batches[dice_below(&world->dice, (uint32_t)count)].identity;
+    if (!spoil(store, &chosen))
+        return false;
+    world->spoiled[world->spoiled_count++] = chosen;
+    world_trace(world, "batch %u of agency %u in draw %u is spoiled in worker %u", chosen.seq,
+                chosen.agency, chosen.draw, index);
+    return true;
+}
+
+static bool rot(struct world *world)
+{
+    return spoil_batch(world, store_memory_rot);
+}
+
+static bool tear(struct world *world)
+{
+    return spoil_batch(world, store_memory_tear);
+}
+
+static bool lose_store(struct world *world)
+{
+    uint32_t index = any_worker(world);
+    struct worker_actor *actor = &world->workers[index];
+    if (!actor->is_up || world->lost_count == LOST_STORES_MAX)
+        return false;
+    worker_actor_crash(world, index);
+    world->lost[world->lost_count++] = actor->store;
+    actor->store = NULL;
+    world_trace(world, "worker %u has lost its store", index);
+    return true;
+}
+
+static uint32_t workers_left(const struct world *world)
+{
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < world->workers_count; i++)
+        left += !world->workers[i].is_gone;
+    return left;
+}
+
+static bool take_worker_away(struct world *world)
+{
+    uint32_t index = any_worker(world);
+    if (world->workers[index].is_gone || workers_left(world) == 1)
+        return false;
+    worker_actor_crash(world, index);
+    world->workers[index].is_gone = true;
+    world_trace(world, "worker %u never comes back", index);
+    return true;
+}
+
+/* Somebody starts another worker on a copy of a store. */
+static bool copy_store(struct world *world)
+{
+    uint32_t index = any_worker(world);
+    uint32_t twin = world->plan.workers;
+    struct id opening;
+    if (world->workers_count > twin || world->workers[index].store == NULL)
+        return false;
+    for (size_t i = 0; i < ID_BYTES; i++)
+        opening.bytes[i] = (uint8_t)dice_roll(&world->dice);
+    CHECK(store_memory_copy(world->workers[index].store, &opening, &world->workers[twin].store) ==
+          STATUS_OK);
+    world->workers_count = twin + 1;
+    world_trace(world, "worker %u is on a copy of the store of worker %u", twin, index);
+    worker_actor_start(world, twin);
+    return true;
+}
+
+/* -- journals and brokers -- */
+
+static uint32_t rows_of_all(const struct world *world)
+{
+    uint32_t rows = 0;
+    for (uint32_t i = 0; i < world->plan.agencies; i++)
+        rows += world->agencies[i].file.versions[0].rows_count;
+    return rows;
+}
+
+/* The broker at the address stands still, and another one takes the address over. */
+static void replace_broker(struct world *world, uint32_t journal)
+{
+    uint32_t old = world->address;
+    uint32_t fresh = 1 - old;
+    struct broker_actor *actor = &world->brokers[fresh];
+    world->brokers[old].paused_until_ms = world->now_ms + dice_below(&world->dice, PAUSE_MS_MAX);
+    actor->journal = journal;
+    actor->needs_recovery = world->brokers[old].needs_recovery;
+    actor->voids = 0;
+    world->address = fresh;
+    world_trace(world, "broker %u stands still, broker %u takes its place", old, fresh);
+    broker_actor_start(world, fresh);
+}
+
+static bool can_replace(const struct world *world)
+{
+    return world->brokers[world->address].is_up && !world->brokers[1 - world->address].is_up;
+}
+
+static bool start_second_broker(struct world *world)
+{
+    if (!can_replace(world))
+        return false;
+    replace_broker(world, world->brokers[world->address].journal);
+    return true;
+}
+
+static bool copy_journal(struct world *world)
+{
+    if (!can_replace(world) || rows_of_all(world) == 0 ||
+        world->journals_count + 2 > JOURNALS_MAX) {
+        return false;
+    }
+    uint32_t twin = world->brokers[world->address].twin_journal;
+    if (twin == 0)
+        twin = world_add_journal(world, journal_memory_copy(world_journal(world, world->address)));
+    replace_broker(world, twin);
+    return true;
+}
+
+/* A journal that is lost is begun anew from what all stores know. */
+static bool lose_journal(struct world *world)
+{
+    struct broker_actor *actor = &world->brokers[world->address];
+    if (rows_of_all(world) == 0 || world->journals_count + 2 > JOURNALS_MAX) {
+        return false; /* then no store knows of any draw */
+    }
+    broker_actor_crash(world, world->address);
+    actor->journal = world_add_journal(world, journal_memory_create());
+    actor->needs_recovery = true;
+    world_trace(world, "the journal is lost");
+    return true;
+}
+
+/* The operator has the broker end, and start with --void. */
+static bool void_draw(struct world *world)
+{
+    struct broker_actor *actor = &world->brokers[world->address];
+    uint32_t draw = world->plan.draws;
+    while (draw > 0 &&
+           journal_memory_count(world->journals[actor->journal], RECORD_OPENED, draw) == 0)
+        draw--;
+    broker_actor_crash(world, world->address);
+    actor->voids = draw;
+    world_trace(world, "the operator voids draw %u", draw);
+    return true;
+}
+
+static const struct {
+    enum mishap mishap;
+    uint32_t millionths; /* of steps, in the mildest world */
+    bool (*happen)(struct world *world);
+} mishaps[] = {
+    {MISHAP_BROKER, 500, crash_broker},
+    {MISHAP_WORKER, 1000, crash_worker},
+    {MISHAP_AGENCY, 1000, crash_agency},
+    {MISHAP_CUT, 3000, cut_connections},
+    {MISHAP_STALL, 500, stall_link},
+    {MISHAP_PAUSE, 400, pause_somebody},
+    {MISHAP_SYNC, 300, fail_sync},
+    {MISHAP_FULL, 400, resize_disk},
+    {MISHAP_ROT, 200, rot},
+    {MISHAP_TEAR, 100, tear},
+    {MISHAP_LOST_STORE, 100, lose_store},
+    {MISHAP_GONE, 60, take_worker_away},
+    {MISHAP_COPIED_STORE, 60, copy_store},
+    {MISHAP_SECOND_BROKER, 150, start_second_broker},
+    {MISHAP_COPIED_JOURNAL, 100, copy_journal},
+    {MISHAP_LOST_JOURNAL, 100, lose_journal},
+    {MISHAP_VOID, 50, void_draw},
+};
+
+void world_suffer(struct world *world)
+{
+    if (world->is_healed || world->plan.faults == 0)
+        return;
+    for (size_t i = 0; i < sizeof mishaps / sizeof *mishaps; i++)
+        if (world_strikes(world, mishaps[i].mishap, mishaps[i].millionths) &&
+            mishaps[i].happen(world))
+            world->counts[mishaps[i].mishap]++;
+}
+
+void world_heal(struct world *world)
+{
+    uint32_t old = 1 - world->address;
+    world->is_healed = true;
+    world_trace(world, "everything heals");
+    network_heal(world->network);
+    for (uint32_t i = 0; i < world->workers_count; i++)
+        if (world->workers[i].store != NULL)
+            store_memory_set_capacity(world->workers[i].store, 0);
+    /* Somebody looks after the broker that was replaced. */
+    broker_actor_crash(world, old);
+    world->brokers[old].starts_at_ms = INT64_MAX;
+    broker_actor_connect_all(world);
+}

@@ -1,0 +1,127 @@
+#include "tests/sim/plan.h"
+
+#include <string.h>
+
+#include "tests/sim/dice.h"
+
+static const struct {
+    const char *name;
+    const char *text;
+} mishaps_known[MISHAPS] = {
+#define X(kind, name, text) {name, text},
+    MISHAP_TABLE(X)
+#undef X
+};
+
+const char *mishap_name(enum mishap mishap)
+{
+    return mishaps_known[mishap].name;
+}
+
+const char *mishap_text(enum mishap mishap)
+{
+    return mishaps_known[mishap].text;
+}
+
+static bool find_mishap(const char *name, size_t bytes, enum mishap *mishap)
+{
+    for (uint32_t i = 0; i < MISHAPS; i++)
+        if (strlen(mishaps_known[i].name) == bytes &&
+            memcmp(mishaps_known[i].name, name, bytes) == 0) {
+            *mishap = (enum mishap)i;
+            return true;
+        }
+    return false;
+}
+
+bool mishaps_parse(const char *text, uint32_t *faults)
+{
+    *faults = 0;
+    while (*text != '\0') {
+        enum mishap mishap;
+        size_t bytes = strcspn(text, ",");
+        if (!find_mishap(text, bytes, &mishap))
+            return false;
+        *faults |= mishap_bit(mishap);
+        text += bytes;
+        text += *text == ',';
+    }
+    return *faults != 0;
+}
+
+/* -- which kinds go together -- */
+
+/* What an acknowledged batch can be lost by: its agency has to be there to send it again. */
+static const uint32_t LOSE_BATCHES = 1U << MISHAP_ROT | 1U << MISHAP_TEAR |
+                                     1U << MISHAP_LOST_STORE | 1U << MISHAP_GONE |
+                                     1U << MISHAP_COPIED_STORE;
+static const uint32_t LOSE_JOURNAL = 1U << MISHAP_COPIED_JOURNAL | 1U << MISHAP_LOST_JOURNAL;
+/* What makes two brokers that do not know of each other decide in two ways. */
+static const uint32_t DIVIDE =
+    1U << MISHAP_EDIT | 1U << MISHAP_LEAVE | 1U << MISHAP_TIMEOUT | 1U << MISHAP_VOID;
+
+static bool one_in(struct dice *dice, uint32_t cases)
+{
+    return dice_below(dice, cases) == 0;
+}
+
+static uint32_t choose_mishaps(struct dice *dice)
+{
+    uint32_t faults = mishap_bit(MISHAPS) - 1;
+    if (one_in(dice, 4)) {
+        faults &= ~(LOSE_BATCHES | DIVIDE);
+        if (one_in(dice, 2))
+            faults &= ~mishap_bit(one_in(dice, 2) ? MISHAP_COPIED_JOURNAL : MISHAP_LOST_JOURNAL);
+        return faults;
+    }
+    faults &= ~LOSE_JOURNAL;
+    if (!one_in(dice, 3))
+        faults &= ~mishap_bit(MISHAP_TIMEOUT);
+    if (!one_in(dice, 2))
+        faults &= ~mishap_bit(MISHAP_EDIT);
+    if (!one_in(dice, 4))
+        faults &= ~mishap_bit(MISHAP_VOID);
+    if (!one_in(dice, 2))
+        faults &= ~mishap_bit(MISHAP_SECOND_BROKER);
+    /* Whoever is away for good sends nothing again. */
+    if (plan_has(&(struct world_plan){.faults = faults}, MISHAP_TIMEOUT) && one_in(dice, 2))
+        faults &= ~LOSE_BATCHES;
+    else
+        faults &= ~mishap_bit(MISHAP_LEAVE);
+    return faults;
+}
+
+/* Most worlds have one draw, some a few, and some so many that stores are told to forget. */
+static uint32_t choose_draws(struct dice *dice)
+{
+    uint32_t face = dice_below(dice, 10);
+    return face < 5 ? 1 : face < 9 ? 2 + dice_below(dice, 2) : WORLD_DRAWS_MAX;
+}
+
+struct world_plan plan_of_seed(uint64_t seed, uint32_t allowed, bool traces)
+{
+    struct dice dice = {seed ^ 0x5eed};
+    struct world_plan plan = {
+        .seed = seed,
+        .agencies = 1 + dice_below(&dice, WORLD_AGENCIES_MAX),
+        .workers = 1 + dice_below(&dice, WORLD_WORKERS_MAX),
+        .rows_max = 1 + dice_below(&dice, WORLD_ROWS_MAX),
+        .draws = choose_draws(&dice),
+        .harshness = 1 + dice_below(&dice, 20),
+        .faults_until_ms = 20000 + dice_below(&dice, 40000),
+        .ends_by_ms = 1000000,
+        .traces = traces,
+        .quorum = 1,
+    };
+    plan.faults = choose_mishaps(&dice) & allowed;
+    if (seed % 3 == 0)
+        plan.faults = 0;
+    /* Two brokers that open a draw each on copies of one journal would draw two seeds. */
+    plan.draws_number = one_in(&dice, 2) && !plan_has(&plan, MISHAP_COPIED_JOURNAL);
+    if (plan_has(&plan, MISHAP_TIMEOUT)) {
+        plan.barrier_timeout_ms = 1000 + dice_below(&dice, 30000);
+        plan.on_timeout = one_in(&dice, 3) ? TIMEOUT_VOID : TIMEOUT_DRAW;
+        plan.quorum = 1 + dice_below(&dice, plan.agencies);
+    }
+    return plan;
+}
