@@ -171,6 +171,10 @@ sim: $(BUILD)/sim
 sim-check: $(BUILD)/sim
 	@tests/sim/check $(BUILD)/sim
 
+# Each known bug of tests/sim/bugs in a copy of the tree: a world has to find it.
+sim-bugs: $(BUILD)/sim
+	@tests/sim/bugs/run
+
 # The programs as processes on loopback; tests/system/run NAME runs those whose names hold NAME.
 system: all
 	@tests/system/run
@@ -210,5 +214,5 @@ clean:
 	rm -rf build
 
 -include $(shell find build/$(FLAVOUR) -name '*.d' 2>/dev/null)
-.PHONY: all format format-check tidy cppcheck deps check-deps demo check bench unit socket sim sim-check system lint print-lists clean
+.PHONY: all format format-check tidy cppcheck deps check-deps demo check bench unit socket sim sim-check sim-bugs system lint print-lists clean
 .SECONDARY:

@@ -168,9 +168,13 @@ static void end_by_itself(struct world *world, uint32_t index, enum status verdi
     world_trace(world, "broker %u ends: %s", index, problem);
     if (!is_replaced)
         actor->needs_recovery = true;
-    if (index == world->address && world->brokers[1 - index].is_up)
+    bool has_rival = index == world->address && world->brokers[1 - index].is_up;
+    if (has_rival)
         world->address = 1 - index;
     broker_actor_crash(world, index);
+    /* Which has never heard of the attempts that this one took: everybody says HELLO. */
+    for (uint32_t i = 0; has_rival && i < world->plan.agencies; i++)
+        agency_actor_crash(world, i);
 }
 
 /* -- what comes in -- */
@@ -241,9 +245,23 @@ static void note_worker(struct broker_actor *actor, const struct letter *letter)
         registration->heard_at_awake = actor->awake_ms;
 }
 
+/* What is taken of an answer belongs to the question that its store was asked last. */
+static void check_answer(struct world *world, struct broker_actor *actor,
+                         const struct letter *letter, size_t records_before)
+{
+    const struct registration *registration = world_registration(actor, peer_of(letter));
+    for (size_t i = records_before; i < records_count(actor->records); i++) {
+        const struct record *record = records_at(actor->records, i);
+        if (record->kind == RECORD_FOUND &&
+            (registration == NULL || registration->question != record->found.question))
+            world_violate(world, "[questions] an answer to an older question is taken");
+    }
+}
+
 static void take_letter(struct world *world, struct broker_actor *actor, struct letter *letter)
 {
     struct slice nothing = {0};
+    size_t records_before = records_count(actor->records);
     switch (letter->line) {
     case LINE_BETS:
         queue_bets(actor, letter);
@@ -256,6 +274,7 @@ static void take_letter(struct world *world, struct broker_actor *actor, struct 
         note_worker(actor, letter);
         broker_on_worker(actor->broker, peer_of(letter), letter->frames[0],
                          letter->frames_count > 1 ? letter->frames[1] : nothing, world->now_ms);
+        check_answer(world, actor, letter, records_before);
         break;
     case LINE_REPLY:
     case LINE_WINNERS:
@@ -356,6 +375,7 @@ static enum status commit_once(struct world *world, struct broker_actor *actor)
 static enum status commit(struct world *world, struct broker_actor *actor)
 {
     enum status status = STATUS_OK;
+    actor->records_before = journal_memory_size(world->journals[actor->journal]);
     while (status == STATUS_OK && records_count(actor->records) > 0) {
         status = commit_once(world, actor);
         if (status != STATUS_OK)
@@ -415,6 +435,8 @@ void broker_actor_turn(struct world *world, uint32_t index, struct letter *lette
     if (letter != NULL)
         take_letter(world, actor, letter);
     take_waiting(world, actor);
+    if (letter != NULL && world_has_more(world, &actor->due_at_ms))
+        return;
     actor->due_at_ms = broker_tick(actor->broker, world->now_ms, world->now_ms);
     if (actor->due_at_ms <= world->now_ms)
         actor->due_at_ms = world->now_ms + 1;

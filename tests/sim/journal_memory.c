@@ -340,8 +340,8 @@ static enum status read_agency(void *owner, uint32_t draw, uint32_t agency,
         !is_member(journal, draw, agency))
         return STATUS_NOT_FOUND;
     for (size_t i = 0; i < journal->entries_count; i++) {
-        const struct record *record = &journal->entries[i].record;
-        if (record->kind != RECORD_DECLARATION || record->draw != draw ||
+        const struct record *record = journal_memory_at(journal, i);
+        if (record == NULL || record->kind != RECORD_DECLARATION || record->draw != draw ||
             record->declaration.agency != agency)
             continue;
         free(collect_winners(journal, draw, agency, &count));

@@ -76,7 +76,7 @@ static void check_round(const struct saying *saying)
     if (saying->message->wait.round_seen == 0 || is_replaced(saying) ||
         saying->world->now_ms >= actor->started_at_ms + WORLD_GRACE_MS)
         return;
-    for (size_t i = 0; i < journal_memory_size(saying->journal); i++) {
+    for (size_t i = 0; i < actor->records_before; i++) {
         const struct record *record = journal_memory_at(saying->journal, i);
         bool is_back = record == NULL || record->kind != RECORD_STORE;
         for (uint32_t j = 0; j < actor->welcomed_count && !is_back; j++)
@@ -87,33 +87,39 @@ static void check_round(const struct saying *saying)
     }
 }
 
-static bool is_waited_for(const struct saying *saying, uint32_t agency)
+/* Agencies that take part and have not declared, by the first so many records: bits. */
+static uint32_t find_missing(const struct saying *saying, size_t records)
 {
-    bool takes_part = journal_memory_of_agency(saying->journal, RECORD_PLAN, saying->message->draw,
-                                               agency) != NULL;
-    bool has_declared = journal_memory_of_agency(saying->journal, RECORD_DECLARATION,
-                                                 saying->message->draw, agency) != NULL;
-    return takes_part && !has_declared;
+    uint32_t take_part = 0;
+    uint32_t declared = 0;
+    for (size_t i = 0; i < records; i++) {
+        const struct record *record = journal_memory_at(saying->journal, i);
+        if (record == NULL || record->draw != saying->message->draw)
+            continue;
+        if (record->kind == RECORD_PLAN)
+            take_part |= UINT32_C(1) << record->plan.agency;
+        if (record->kind == RECORD_DECLARATION)
+            declared |= UINT32_C(1) << record->declaration.agency;
+    }
+    return take_part & ~declared;
 }
 
-/* P7: every wait says for whom. A decision of this very turn is told in the next. */
+/* P7: every wait says for whom, as of some moment of this turn. A decision is told in the next. */
 static void check_missing(const struct saying *saying)
 {
     if (has(saying, RECORD_DECISION) || has(saying, RECORD_VOID) || is_replaced(saying))
         return;
     struct unpacker unpacker;
     uint32_t named = 0;
-    uint32_t expected = 0;
+    uint32_t before = find_missing(saying, saying->actor->records_before);
+    uint32_t after = find_missing(saying, journal_memory_size(saying->journal));
     unpack_begin(&unpacker, saying->message->wait.missing);
     uint32_t ids = unpack_array(&unpacker);
     for (uint32_t i = 0; i < ids; i++)
         named |= UINT32_C(1) << unpack_unsigned(&unpacker, WORLD_AGENCIES_MAX);
-    for (uint32_t i = 1; i <= saying->world->plan.agencies; i++)
-        if (is_waited_for(saying, i))
-            expected |= UINT32_C(1) << i;
-    if (named != expected)
+    if ((named & ~(before | after)) != 0 || (before & after & ~named) != 0)
         world_violate(saying->world, "[told] agencies %x are told as missing, and %x are", named,
-                      expected);
+                      after);
 }
 
 static void check_wait(const struct saying *saying, bool is_finished)
@@ -166,10 +172,12 @@ static void check_welcome(const struct saying *saying)
             actor->registrations[i].is_welcome = false;
     registration->is_welcome = true;
     for (uint32_t i = 0; i < actor->welcomed_count; i++) {
-        enum epoch_order order = epoch_compare(&actor->welcomed[i].opening, &registration->opening);
+        const struct epoch *known = &actor->welcomed[i].opening;
+        const struct epoch *fresh = &registration->opening;
         if (!id_is_equal(&actor->welcomed[i].store, &registration->store))
             continue;
-        if (order == EPOCH_OLDER || order == EPOCH_RIVAL)
+        if (fresh->number < known->number ||
+            (fresh->number == known->number && !id_is_equal(&fresh->id, &known->id)))
             world_violate(saying->world, "[openings] a store is welcome under an older opening");
         actor->welcomed[i].opening = registration->opening;
         return;
@@ -190,24 +198,29 @@ static void check_sealed_first(const struct saying *saying)
                       message_name(saying->message->kind));
 }
 
-/* No question is asked twice; of brokers on copies of one journal stores obey one only. */
+/* No question is asked twice, by nobody: but two brokers on copies of one journal may have the same
+ * epoch's number, and then no store obeys both. */
 static void check_question(const struct saying *saying)
 {
     struct world *world = saying->world;
     const struct message_count *asked = &saying->message->count;
-    for (uint32_t i = 0; i < world->questions_count; i++)
-        if (world->questions[i].draw == saying->message->draw &&
-            world->questions[i].epoch == asked->question_epoch &&
-            id_is_equal(&world->questions[i].broker, &saying->actor->epoch.id) &&
-            world->questions[i].number == asked->question)
+    const struct epoch *own = &saying->actor->epoch;
+    struct registration *registration = world_registration(saying->actor, saying->peer);
+    if (registration != NULL)
+        registration->question = asked->question;
+    for (uint32_t i = 0; i < world->questions_count; i++) {
+        const struct question_asked *before = &world->questions[i];
+        bool is_copys =
+            before->own.number == own->number && !id_is_equal(&before->own.id, &own->id);
+        if (before->draw == saying->message->draw && before->epoch == asked->question_epoch &&
+            before->number == asked->question && !is_copys)
             world_violate(world, "[questions] question %u of epoch %llu is asked again",
                           asked->question, (unsigned long long)asked->question_epoch);
-    if (world->questions_count == QUESTIONS_ASKED_MAX)
-        return;
-    world->questions[world->questions_count].draw = saying->message->draw;
-    world->questions[world->questions_count].epoch = asked->question_epoch;
-    world->questions[world->questions_count].broker = saying->actor->epoch.id;
-    world->questions[world->questions_count++].number = asked->question;
+    }
+    if (world->questions_count < QUESTIONS_ASKED_MAX)
+        world->questions[world->questions_count++] =
+            (struct question_asked){saying->message->draw, asked->question_epoch, asked->question,
+                                    *own};
 }
 
 static void check_seal(const struct saying *saying)

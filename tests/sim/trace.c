@@ -51,8 +51,9 @@ static void show(const struct message *message, char *text)
     text[0] = '\0';
     switch ((int)message->kind) {
     case MESSAGE_ADMITTED:
-        snprintf(text, TEXT_BYTES, "agency %u: attempt %u, durable %s%s", message->admitted.agency,
-                 message->admitted.attempt, show_ranges(message->admitted.durable, ranges),
+        snprintf(text, TEXT_BYTES, "to agency %u: attempt %u, batches of %u, durable %s%s",
+                 message->admitted.agency, message->admitted.attempt,
+                 message->admitted.plan.bets_max, show_ranges(message->admitted.durable, ranges),
                  message->admitted.is_finished ? ", finished" : "");
         return;
     case MESSAGE_WAIT:

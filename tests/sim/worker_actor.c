@@ -112,8 +112,9 @@ static bool is_outdated(const struct worker_actor *actor, const struct letter *l
     if (message_decode(letter->frames[0], &message) != STATUS_OK || message.epoch.number == 0)
         return false;
     store_about(actor->store, &about);
-    enum epoch_order order = epoch_compare(&about.epoch, &message.epoch);
-    return order == EPOCH_OLDER || order == EPOCH_RIVAL;
+    bool is_rival = message.epoch.number == about.epoch.number &&
+                    !id_is_equal(&message.epoch.id, &about.epoch.id);
+    return message.epoch.number < about.epoch.number || is_rival;
 }
 
 static void receive(struct world *world, uint32_t index, const struct letter *letter)
@@ -159,8 +160,11 @@ void worker_actor_turn(struct world *world, uint32_t index, struct letter *lette
     look_at_seals(actor);
     if (letter != NULL)
         receive(world, index, letter);
+    bool has_more = letter != NULL && world_has_more(world, &actor->due_at_ms);
     letter_free(letter);
     send_all(world, index);
+    if (has_more && worker_state(actor->worker) != WORKER_OVER)
+        return;
     if (worker_state(actor->worker) == WORKER_APART)
         dial(world, index);
     actor->due_at_ms = worker_tick(actor->worker, world->now_ms);

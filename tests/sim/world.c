@@ -6,7 +6,12 @@
 
 #include "proto/wire/check.h"
 
-enum { DELAY_MS_MAX = 50, LOST_MILLIONTHS = 10000, TWICE_MILLIONTHS = 5000 };
+enum {
+    DELAY_MS_MAX = 50,
+    LOST_MILLIONTHS = 10000,
+    TWICE_MILLIONTHS = 5000,
+    MORE_MILLIONTHS = 250000
+};
 
 void world_violate(struct world *world, const char *format, ...)
 {
@@ -39,6 +44,14 @@ bool world_strikes(struct world *world, enum mishap mishap, uint32_t millionths)
 {
     return world_may(world, mishap) &&
            dice_happens(&world->dice, millionths * world->plan.harshness);
+}
+
+bool world_has_more(struct world *world, int64_t *due_at_ms)
+{
+    if (!dice_happens(&world->dice, MORE_MILLIONTHS))
+        return false;
+    *due_at_ms = world->now_ms;
+    return true;
 }
 
 void world_create(struct world *world, const struct world_plan *plan)

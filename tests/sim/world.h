@@ -29,7 +29,15 @@ struct registration {
     struct id store;
     struct epoch opening;
     uint32_t sealed_draw;   /* SEAL of that draw went to it */
+    uint32_t question;      /* the last one that it was asked */
     int64_t heard_at_awake; /* on the broker's clock of waking hours */
+};
+
+struct question_asked {
+    uint32_t draw;
+    uint64_t epoch; /* its number begins with it */
+    uint32_t number;
+    struct epoch own; /* of the broker that asked */
 };
 
 /* A broker's process, and the place where it runs. */
@@ -58,6 +66,7 @@ struct broker_actor {
         struct epoch opening;
     } welcomed[STORES_MAX]; /* since its start */
     uint32_t welcomed_count;
+    size_t records_before;   /* in its journal, when its turn's transaction began */
     struct letter **waiting; /* bets that it did not want yet, in order; owned */
     size_t waiting_count;
     size_t waiting_size;
@@ -122,12 +131,7 @@ struct world {
     uint32_t lost_count;
     struct batch_identity spoiled[SPOILED_MAX]; /* stored batches that have rotted, anywhere */
     uint32_t spoiled_count;
-    struct {
-        uint32_t draw;
-        uint64_t epoch;
-        struct id broker;
-        uint32_t number;
-    } questions[QUESTIONS_ASKED_MAX];
+    struct question_asked questions[QUESTIONS_ASKED_MAX];
     uint32_t questions_count;
     int64_t now_ms;
     bool is_healed;
@@ -160,6 +164,9 @@ void world_trace_message(const struct world *world, const char *who, uint32_t in
 bool world_may(const struct world *world, enum mishap mishap);
 /* Rolls for it, in so many millionths of cases in the mildest world. */
 bool world_strikes(struct world *world, enum mishap mishap, uint32_t millionths);
+/* A turn of a loop takes several messages now and then before it goes on: true when this one waits
+ * for more. out: due_at_ms: it goes on at once when nothing more is there. */
+bool world_has_more(struct world *world, int64_t *due_at_ms);
 /* Gives a letter to the one that it is for, unless he is stopped. */
 void world_deliver(struct world *world, struct letter *letter);
 
