@@ -31,7 +31,8 @@ SORTEO := names rows sample
 SUPPORT := sim/journal_memory unit/broker_bench sim/store_image sim/store_memory \
     unit/store_contract unit/worker_fixture
 SIM := plan file network trace broker_actor worker_actor agency_actor told inside invariants \
-    mishaps world main
+    mishaps world parts part_barrier part_ledger part_count
+SIM_MAINS := main exhaust
 BENCH := worker_store
 SOCKET := socket socket_open loop loop_batches broker worker
 UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
@@ -161,15 +162,23 @@ socket: $(SOCKET_BIN)
 WORLDS ?= 20000
 FAULTS ?=
 SIM_O := $(call objects,tests/sim,$(SIM))
-$(BUILD)/sim: $(SIM_O) $(TEST_A)
+$(BUILD)/sim: $(BUILD)/tests/sim/main.o $(SIM_O) $(TEST_A)
+$(BUILD)/exhaust: $(BUILD)/tests/sim/exhaust.o $(SIM_O) $(TEST_A)
+$(BUILD)/sim $(BUILD)/exhaust:
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $(SIM_O) -Wl,--start-group $(TEST_A) -Wl,--end-group $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(TEST_A) -Wl,--end-group $(LIBS)
 
 sim: $(BUILD)/sim
 	@$(BUILD)/sim $(if $(SEED),$(SEED),0 $(WORLDS)) $(FAULTS)
 
 sim-check: $(BUILD)/sim
 	@tests/sim/check $(BUILD)/sim
+
+# Every order of events in small worlds, with a fault or two at every place: FAULTS AGENCIES STORES.
+sim-exhaustive: $(BUILD)/exhaust
+	@$(BUILD)/exhaust parts
+	@$(BUILD)/exhaust 2 1 1
+	@$(BUILD)/exhaust 1 2 2
 
 # Each known bug of tests/sim/bugs in a copy of the tree: a world has to find it.
 sim-bugs: $(BUILD)/sim
@@ -192,7 +201,7 @@ print-lists:
 	@printf 'shell %s\n' $(HOST:%=proto/host/%) $(BROKER_SHELL:%=broker/%) \
 	    $(WORKER_SHELL:%=worker/%) $(AGENCY_SHELL:%=agency/%) $(SORTEO:%=deploy/sorteo/%)
 	@printf 'test %s\n' $(UNIT:%=tests/unit/%_test) $(SOCKET:%=tests/socket/%_test) \
-	    $(SUPPORT:%=tests/%) $(SIM:%=tests/sim/%) $(BENCH:%=tests/bench/%)
+	    $(SUPPORT:%=tests/%) $(SIM:%=tests/sim/%) $(SIM_MAINS:%=tests/sim/%) $(BENCH:%=tests/bench/%)
 
 # ---- readers of code ----
 SOURCES = $(shell git ls-files '*.c' '*.h')
@@ -214,5 +223,6 @@ clean:
 	rm -rf build
 
 -include $(shell find build/$(FLAVOUR) -name '*.d' 2>/dev/null)
-.PHONY: all format format-check tidy cppcheck deps check-deps demo check bench unit socket sim sim-check sim-bugs system lint print-lists clean
+.PHONY: all format format-check tidy cppcheck deps check-deps demo check bench unit socket sim sim-check sim-bugs sim-exhaustive \
+    system lint print-lists clean
 .SECONDARY:

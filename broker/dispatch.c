@@ -338,7 +338,7 @@ void dispatch_drop_all(struct dispatch *dispatch)
 
 /* -- fingerprint -- */
 
-static uint64_t hash_lane(uint64_t hash, uint32_t store, const struct lane *lane)
+static uint64_t hash_lane(uint64_t hash, int64_t now_ms, uint32_t store, const struct lane *lane)
 {
     const uint64_t numbers[] = {store, lane->admitted_bytes, lane->sent_bytes,
                                 flights_count(lane->flights)};
@@ -346,13 +346,13 @@ static uint64_t hash_lane(uint64_t hash, uint32_t store, const struct lane *lane
     hash = fingerprint_numbers(hash, numbers, sizeof numbers / sizeof *numbers);
     for (; flight != NULL; flight = flights_next(lane->flights, flight)) {
         const uint64_t of_flight[] = {flight->agency, flight->attempt, flight->seq,
-                                      (uint64_t)flight->began_at};
+                                      (uint64_t)(now_ms - flight->began_at)};
         hash = fingerprint_numbers(hash, of_flight, sizeof of_flight / sizeof *of_flight);
     }
     return hash;
 }
 
-uint64_t dispatch_fingerprint(const struct dispatch *dispatch, uint64_t hash)
+uint64_t dispatch_fingerprint(const struct dispatch *dispatch, int64_t now_ms, uint64_t hash)
 {
     hash = fingerprint_number(hash, dispatch->queued);
     hash = fingerprint_number(hash, dispatch->last_served);
@@ -367,6 +367,6 @@ uint64_t dispatch_fingerprint(const struct dispatch *dispatch, uint64_t hash)
         hash = fingerprint_number(hash, dispatch->reach[agency]);
     for (uint32_t store = 0; store < dispatch->lanes_count; store++)
         if (dispatch->lanes[store].flights != NULL)
-            hash = hash_lane(hash, store, &dispatch->lanes[store]);
+            hash = hash_lane(hash, now_ms, store, &dispatch->lanes[store]);
     return hash;
 }

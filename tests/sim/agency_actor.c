@@ -43,9 +43,11 @@ static void edit(struct world *world, struct agency_actor *actor)
                 actor->version);
 }
 
-static uint64_t read_clock(struct world *world)
+static uint64_t read_clock(struct world *world, struct agency_actor *actor)
 {
     int64_t now_ms = world->now_ms;
+    if (world->plan.is_scripted)
+        return ++actor->starts;
     if (one_in(world, MISHAP_CLOCK, CLOCK_CASES)) {
         now_ms -= dice_below(&world->dice, CLOCK_BACK_MS_MAX);
         world->counts[MISHAP_CLOCK]++;
@@ -60,7 +62,7 @@ void agency_actor_start(struct world *world, uint32_t index)
     struct agency_terms terms = {
         .draw = actor->draw,
         .id = index + 1,
-        .incarnation = read_clock(world),
+        .incarnation = read_clock(world, actor),
         .plan = {.bets_max = 1 + dice_below(&world->dice, 5), .bytes_max = BATCH_BYTES_MIN},
         .starts_over = actor->must_start_over,
         .retries_max = 1000000,

@@ -450,6 +450,11 @@ void broker_actor_turn(struct world *world, uint32_t index, struct letter *lette
         return;
     }
     take_events(world, index);
+    if (actor->dies_before_sending) {
+        drop_unsent(actor, 0);
+        broker_actor_crash(world, index);
+        return;
+    }
     if (!send_all(world, index)) {
         broker_actor_crash(world, index);
         return;

@@ -12,10 +12,10 @@ struct network {
     size_t letters_count;
     size_t letters_size;
     uint64_t orders;
-    uint64_t connections;
-    uint64_t connection[LINES][PARTIES_MAX]; /* 0: none */
-    uint32_t broker[LINES][PARTIES_MAX];     /* which one the connection leads to */
-    int64_t last_at_ms[LINES][PARTIES_MAX];  /* of the current connection: it keeps order */
+    uint64_t connections[LINES][PARTIES_MAX]; /* ever dialed */
+    uint64_t connection[LINES][PARTIES_MAX];  /* 0: none */
+    uint32_t broker[LINES][PARTIES_MAX];      /* which one the connection leads to */
+    int64_t last_at_ms[LINES][PARTIES_MAX];   /* of the current connection: it keeps order */
     int64_t stalled_until_ms[LINES][PARTIES_MAX];
     uint64_t lost;
     uint64_t twice;
@@ -206,7 +206,7 @@ void network_dial(struct network *network, enum line line, uint32_t party, uint3
                   bool loses_all, int64_t now_ms)
 {
     network_hang_up(network, line, party, loses_all, now_ms);
-    network->connection[line][party] = ++network->connections;
+    network->connection[line][party] = ++network->connections[line][party];
     network->broker[line][party] = broker;
     int64_t stalled_until_ms = network->stalled_until_ms[line][party];
     network->last_at_ms[line][party] = stalled_until_ms > now_ms ? stalled_until_ms : now_ms;

@@ -73,6 +73,7 @@ struct world_plan {
     int64_t faults_until_ms;
     int64_t ends_by_ms; /* every draw has to be over by then */
     bool traces;
+    bool is_scripted; /* nothing happens by chance (exhaust.c) */
 };
 
 /* in: allowed: kinds that may happen at all; every third world has none. */

@@ -48,7 +48,7 @@ bool world_strikes(struct world *world, enum mishap mishap, uint32_t millionths)
 
 bool world_has_more(struct world *world, int64_t *due_at_ms)
 {
-    if (!dice_happens(&world->dice, MORE_MILLIONTHS))
+    if (world->plan.is_scripted || !dice_happens(&world->dice, MORE_MILLIONTHS))
         return false;
     *due_at_ms = world->now_ms;
     return true;
@@ -60,7 +60,9 @@ void world_create(struct world *world, const struct world_plan *plan)
     struct network_faults faults = {
         .lost_millionths = plan_has(plan, MISHAP_LOSS) ? LOST_MILLIONTHS * harshness : 0,
         .twice_millionths = plan_has(plan, MISHAP_TWICE) ? TWICE_MILLIONTHS * harshness : 0,
-        .delay_ms_max = plan->faults != 0 ? DELAY_MS_MAX : 2,
+        .delay_ms_max = plan->faults != 0   ? DELAY_MS_MAX
+                        : plan->is_scripted ? 0
+                                            : 2,
     };
     memset(world, 0, sizeof *world);
     world->plan = *plan;
@@ -132,10 +134,10 @@ static int64_t agency_due(const struct agency_actor *actor)
     return actor->is_up ? later(actor->due_at_ms, actor->paused_until_ms) : actor->starts_at_ms;
 }
 
-/* When the next thing happens. */
-static int64_t next_due(const struct world *world)
+/* When somebody has something to do besides reading letters. */
+static int64_t next_turn(const struct world *world)
 {
-    int64_t due = network_due_at(world->network);
+    int64_t due = INT64_MAX;
     for (uint32_t i = 0; i < BROKERS_MAX; i++)
         due = earlier(due, broker_due(&world->brokers[i]));
     for (uint32_t i = 0; i < world->workers_count; i++)
@@ -235,6 +237,12 @@ static void wake_up(struct world *world)
     }
 }
 
+void world_pass_time(struct world *world)
+{
+    world->now_ms = later(next_turn(world), world->now_ms);
+    wake_up(world);
+}
+
 static bool is_done(const struct world *world)
 {
     for (uint32_t i = 0; i < world->plan.agencies; i++)
@@ -258,7 +266,7 @@ bool world_run(struct world *world)
 {
     while (world->violation[0] == '\0' && !is_done(world)) {
         struct letter *letter;
-        int64_t due = next_due(world);
+        int64_t due = earlier(next_turn(world), network_due_at(world->network));
         if (due > world->now_ms)
             world->now_ms = due;
         if (world->now_ms >= world->plan.ends_by_ms) {

@@ -43,12 +43,13 @@ struct question_asked {
 /* A broker's process, and the place where it runs. */
 struct broker_actor {
     bool is_up;
-    int64_t paused_until_ms; /* stopped like by SIGSTOP */
-    int64_t starts_at_ms;    /* while it is down; INT64_MAX: never */
-    uint32_t journal;        /* which one it has */
-    uint32_t twin_journal;   /* a copy made right before it opened its own; 0: none */
-    bool needs_recovery;     /* is started with --recover */
-    uint32_t voids;          /* is started with --void; 0: without */
+    int64_t paused_until_ms;  /* stopped like by SIGSTOP */
+    int64_t starts_at_ms;     /* while it is down; INT64_MAX: never */
+    uint32_t journal;         /* which one it has */
+    uint32_t twin_journal;    /* a copy made right before it opened its own; 0: none */
+    bool needs_recovery;      /* is started with --recover */
+    uint32_t voids;           /* is started with --void; 0: without */
+    bool dies_before_sending; /* in this turn (exhaust.c) */
     struct broker_options options;
     struct broker *broker;
     struct outbox *outbox;
@@ -98,6 +99,7 @@ struct agency_actor {
     int64_t due_at_ms;
     int64_t starts_at_ms;
     uint64_t token; /* of the request that is under way */
+    uint64_t starts;
     struct file file;
     uint32_t version;     /* of the file that it reads */
     bool must_start_over; /* its next start */
@@ -169,6 +171,9 @@ bool world_strikes(struct world *world, enum mishap mishap, uint32_t millionths)
 bool world_has_more(struct world *world, int64_t *due_at_ms);
 /* Gives a letter to the one that it is for, unless he is stopped. */
 void world_deliver(struct world *world, struct letter *letter);
+
+/* To the next moment at which somebody has something to do besides reading letters: he does it. */
+void world_pass_time(struct world *world);
 
 /* mishaps.c: now and then something breaks. */
 void world_suffer(struct world *world);

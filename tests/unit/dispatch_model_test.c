@@ -298,7 +298,7 @@ Test(dispatch_model, agrees_with_plain_arrays_in_thousands_of_random_steps)
 
 static uint64_t take_fingerprint(void)
 {
-    return dispatch_fingerprint(dispatch, 0);
+    return dispatch_fingerprint(dispatch, 0, 0);
 }
 
 Test(dispatch_model, fingerprint_changes_with_each_event)

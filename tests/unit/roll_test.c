@@ -40,7 +40,7 @@ static struct member *add_sender(uint32_t agency, int64_t heard_at)
 
 static uint64_t take_fingerprint(void)
 {
-    return roll_fingerprint(roll, 0);
+    return roll_fingerprint(roll, 0, 0);
 }
 
 Test(roll, destroy_sets_null_and_is_safe_twice)

@@ -68,7 +68,7 @@ static void assert_change(int64_t now_ms, enum store_change change, uint32_t slo
 
 static uint64_t take_fingerprint(void)
 {
-    return stores_fingerprint(stores, 0);
+    return stores_fingerprint(stores, 0, 0);
 }
 
 Test(stores, destroy_sets_null_and_is_safe_twice)
