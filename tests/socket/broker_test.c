@@ -261,12 +261,15 @@ static void send_and_store_batch(void)
                                          .seq = 0,
                                          .count = 2,
                                          .digest = world.digest};
+    uint8_t buffer[ITEM_BYTES_MAX];
+    size_t bytes = 0;
+    cr_assert_eq(message_encode(&batch, buffer, sizeof(buffer), &bytes), STATUS_OK);
     send_message(world.bets, &batch, &world.batch_body);
     await(world.dispatch, MESSAGE_FORWARD);
     cr_assert_eq(world.frames.count, 3);
+    cr_assert(slice_is_equal(frames_slice(&world.frames, 1), (struct slice){buffer, bytes}));
     cr_assert(slice_is_equal(frames_slice(&world.frames, 2), world.batch_body));
-    uint8_t buffer[ITEM_BYTES_MAX];
-    size_t bytes = 0;
+    bytes = 0;
     struct item_stored item = {.seq = 0, .bets = 2, .digest = world.digest};
     cr_assert_eq(item_pack_stored(buffer, sizeof(buffer), &bytes, &item), STATUS_OK);
     struct message stored = {.kind = MESSAGE_STORED, .draw = 1};
@@ -371,6 +374,7 @@ static void restart_broker(void)
     open_sockets();
 }
 
+/* [M-17] */
 Test(broker_process, makes_a_draw_from_hello_to_bye)
 {
     register_store(false);

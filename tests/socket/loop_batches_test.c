@@ -148,6 +148,7 @@ static void expect_forwarded(struct broker *broker)
     finish(broker);
 }
 
+/* [M-17] */
 Test(loop_batches, forwards_a_batch_as_it_was_received_to_the_worker_that_is_named)
 {
     cr_assert_eq(run(expect_forwarded, forward_to_second), STATUS_END);

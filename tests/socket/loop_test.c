@@ -49,6 +49,7 @@ static void ask_twice(struct broker *broker)
         finish(broker);
 }
 
+/* [M-5] */
 Test(loop, answers_each_request_to_who_asked)
 {
     cr_assert_eq(run(ask_twice, answer_with_its_length), STATUS_END);
@@ -125,6 +126,7 @@ static enum status count_record(void *count, const struct record *record)
     return STATUS_OK;
 }
 
+/* [M-26] [M-28] */
 Test(loop, journals_until_no_record_is_left_and_sends_only_then)
 {
     cr_assert_eq(run(ask_once, decide_and_answer), STATUS_END);
@@ -148,6 +150,7 @@ static void ask_for_ever(struct broker *broker)
     cr_assert_not(receive(world.rendezvous, &frames), "an answer left without its record");
 }
 
+/* [M-26] [M-28] */
 Test(loop, sends_nothing_of_a_turn_that_could_not_be_journaled)
 {
     open_journal(&world.rival);

@@ -22,7 +22,8 @@ static int option_of(void *zocket, int option)
     return value;
 }
 
-/* Memory and the time to close are bounded by these; nothing else notices when one is gone. */
+/* [M-3] [M-4] Memory and the time to close are bounded by these; nothing else notices when one is
+ * gone. */
 Test(socket_open, every_purpose_has_its_bounds)
 {
     static const struct {

@@ -69,6 +69,7 @@ Test(socket, push_is_bounded_while_the_broker_does_not_read)
     end();
 }
 
+/* [M-1] */
 Test(socket, reply_reaches_the_request_that_was_asked_last)
 {
     void *rendezvous = open_socket(SOCKET_BROKER_RENDEZVOUS);
@@ -160,6 +161,7 @@ Test(socket, dispatch_routes_to_a_worker_and_knows_when_it_has_gone)
     end();
 }
 
+/* [M-3] */
 Test(socket, dispatch_drops_nothing_that_a_worker_has_not_read_yet)
 {
     enum { MESSAGES = 5000 }; /* far above libzmq's default of 1000 at either end */
@@ -185,6 +187,7 @@ Test(socket, dispatch_drops_nothing_that_a_worker_has_not_read_yet)
 
 /* ---- frames ---- */
 
+/* [M-6] */
 Test(socket, message_with_too_many_frames_is_dropped_and_the_next_one_read)
 {
     void *bets = open_socket(SOCKET_BROKER_BETS);
@@ -207,6 +210,7 @@ Test(socket, message_with_too_many_frames_is_dropped_and_the_next_one_read)
     end();
 }
 
+/* [M-4] [M-6] */
 Test(socket, frame_of_the_largest_size_passes_and_one_byte_more_does_not)
 {
     void *bets = open_socket(SOCKET_BROKER_BETS);

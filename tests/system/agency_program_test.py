@@ -101,6 +101,16 @@ class AgencyProgram(unittest.TestCase):
         self.expect_exit(agency, 0)
         self.assertLess(time.monotonic() - began, 1.0, "the next POLL is more than 2 s away")
 
+    def test_subscribes_to_its_whole_topic_before_it_declares(self):
+        """[M-27] [M-32]: its HELLO is not answered before the subscription has arrived."""
+        self.broker.answers = lambda kind, fields, broker: (
+            "silence" if kind == HELLO and not broker.subscriptions else None)
+        self.broker.start()
+        agency = self.start(connect_timeout=10)
+        self.publish_when_finished()
+        self.expect_exit(agency, 0)
+        self.assertEqual(self.broker.subscriptions[0], b"\1winners/1/1/")
+
     def test_lost_publication_is_made_up_for_by_polling(self):
         self.broker.start()
         agency = self.start()
@@ -144,6 +154,7 @@ class AgencyProgram(unittest.TestCase):
     # -- a second life --
 
     def test_second_process_adopts_the_plan_and_sends_only_what_is_not_durable(self):
+        """[M-24]"""
         self.broker.start()
         self.broker.loses = lambda seq, nth: seq >= 10
         first = self.start()
@@ -171,6 +182,7 @@ class AgencyProgram(unittest.TestCase):
         self.assertEqual(self.broker.copies, copies)
 
     def test_edited_file_of_a_finished_agency_is_found_before_anything_is_sent(self):
+        """[M-25]"""
         self.broker.start()
         first = self.start()
         self.broker.wait_for(lambda broker: broker.declaration)
@@ -317,6 +329,7 @@ class AgencyProgram(unittest.TestCase):
         self.expect_exit(agency, 0, "rows: 1 . bad: 0")
 
     def test_file_that_changes_while_it_is_sent_exits_65(self):
+        """[M-16]"""
         path = self.write()
 
         def edit(seq, nth):
@@ -345,6 +358,7 @@ class AgencyProgram(unittest.TestCase):
     # -- the result --
 
     def test_winner_that_is_not_the_file_s_bet_exits_76(self):
+        """[M-34]"""
         def spoil(winners):
             winners[2][2][2] = "1"
             return winners
@@ -357,6 +371,7 @@ class AgencyProgram(unittest.TestCase):
         self.assertEqual(self.broker.count(BYE), 0)
 
     def test_seed_that_was_not_committed_to_exits_76(self):
+        """[M-34]"""
         self.broker.draw_from(b"s" * 32)
         self.broker.commitment = wire.sha256(b"t" * 32)
         self.broker.start()
@@ -366,6 +381,7 @@ class AgencyProgram(unittest.TestCase):
         self.expect_no_output()
 
     def test_number_that_does_not_follow_from_the_seed_exits_76(self):
+        """[M-69]"""
         self.broker.draw_from(b"s" * 32)
         self.broker.number ^= 1
         self.broker.start()
@@ -376,6 +392,7 @@ class AgencyProgram(unittest.TestCase):
         self.assertEqual(self.broker.count(BYE), 0)
 
     def test_range_that_changes_exits_76(self):
+        """[M-70]"""
         self.broker.answers = changes_its_range
         self.broker.start()
         self.expect_exit(self.start(), 76, "changed the commitment to its seed or the range")

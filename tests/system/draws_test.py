@@ -78,7 +78,8 @@ class Draws(SystemCase):
             self.expect_output(cluster, draw, i, int(self.results[draw]))
 
     def check_result(self, draw, result):
-        """What anybody can check who has the files: root, seed and number."""
+        """What anybody can check who has the files: root, seed and number; the commitment was told
+        before the first bet [M-60]."""
         self.assertEqual(result["root"], derive_root(draw, self.paths[draw]))
         self.assertEqual(wire.sha256(result["seed"]), self.commitments[draw])
         self.assertEqual(result["number"], derive_number(result))

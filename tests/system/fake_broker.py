@@ -56,6 +56,7 @@ class FakeBroker:
         self.durable, self.copies, self.round_seen = {}, {}, 0
         self.declaration, self.phase = None, OPEN
         self.requests, self.failure, self.page_winners = [], None, 100
+        self.subscriptions = []  # as they arrived, b"\1" in front
         self.arrived = threading.Condition()
         self.context = zmq.Context()
         self.ending = False
@@ -97,7 +98,7 @@ class FakeBroker:
     # -- the thread --
 
     def _run(self):
-        sockets = [self.context.socket(kind) for kind in (zmq.ROUTER, zmq.PULL, zmq.PUB)]
+        sockets = [self.context.socket(kind) for kind in (zmq.ROUTER, zmq.PULL, zmq.XPUB)]
         for offset, socket in enumerate(sockets):
             socket.setsockopt(zmq.LINGER, 0)
             socket.bind(f"tcp://127.0.0.1:{self.port + offset}")
@@ -105,10 +106,13 @@ class FakeBroker:
         poller = zmq.Poller()
         poller.register(rendezvous, zmq.POLLIN)
         poller.register(bets, zmq.POLLIN)
+        poller.register(winners, zmq.POLLIN)
         self.ready.set()
         try:
             while not self.ending:
                 events = dict(poller.poll(5))
+                if winners in events:
+                    self.subscriptions.append(winners.recv())
                 if bets in events:
                     self._take(bets.recv_multipart())
                 if rendezvous in events:

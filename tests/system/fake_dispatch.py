@@ -58,7 +58,7 @@ class FakeDispatch:
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.ROUTER)
         self.socket.setsockopt(zmq.LINGER, 0)
-        self.socket.setsockopt(zmq.SNDHWM, 0)  # a ROUTER drops above it [M-3]
+        self.socket.setsockopt(zmq.SNDHWM, 0)  # a ROUTER drops above it
         self.socket.bind(f"tcp://127.0.0.1:{port + 3}")
         self.peer, self.epoch = None, epoch
 

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""What stands in a file and where it comes from. Each kind of bad row: with --bad-rows stop it is
-named by file, line and reason; with skip it is listed, the others take part, and what was declared
-is what was counted. Every form of CSV that is allowed; a pipe; an empty file; a last batch of one
-bet.
+"""What stands in a file and where it comes from. Each kind of bad row, a birthdate to come among
+them [M-11]: with --bad-rows stop it is named by file, line and reason; with skip it is listed, the
+others take part, and what was declared is what was counted. Every form of CSV that is allowed; a
+pipe; an empty file; a last batch of one bet.
 """
 import csv
 import os

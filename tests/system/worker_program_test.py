@@ -73,7 +73,7 @@ class WorkerProgram(SystemCase):
 
     def test_what_is_told_as_stored_is_there_after_a_kill(self):
         """[M-50] [M-42]; a batch that waits for its commit is not told, and may be gone. Each start
-        raises the opening [M-40] and has another routing id [M-2]."""
+        raises the opening [M-40] and has another routing id, none that it chose [M-2]."""
         batches = [Batch(7, seq, bets(3)) for seq in range(3)]
         worker = self.begin(*batches)
         worker.kill()
@@ -98,6 +98,7 @@ class WorkerProgram(SystemCase):
         self.assertGreater(second[1], first[1])
         self.assertNotEqual(second[2], first[2])
         self.assertNotEqual(self.broker.peer, peer)
+        self.assertEqual((len(peer), peer[0]), (5, 0))  # of the ROUTER's own making
 
     def test_sealed_is_told_after_every_batch_was_read_back(self):
         """[M-53]: a batch whose bytes have changed on the disk is deleted, and the worker registers

@@ -5,6 +5,7 @@
 
 TestSuite(agency_hello, .timeout = 10);
 
+/* [M-14] [M-23] */
 Test(agency_hello, says_who_it_is_and_orders_a_dial_first)
 {
     struct stage stage;
@@ -22,6 +23,7 @@ Test(agency_hello, says_who_it_is_and_orders_a_dial_first)
     stage_end(&stage);
 }
 
+/* [M-24] */
 Test(agency_hello, adopts_the_plan_and_the_attempt_in_force)
 {
     struct stage stage;
@@ -79,6 +81,7 @@ Test(agency_hello, page_without_progress_ends_the_paging)
     stage_end(&stage);
 }
 
+/* [M-7] [M-15] */
 Test(agency_hello, plan_beyond_the_broker_s_own_cap_is_a_contradiction)
 {
     struct stage stage;
@@ -91,6 +94,7 @@ Test(agency_hello, plan_beyond_the_broker_s_own_cap_is_a_contradiction)
     stage_end(&stage);
 }
 
+/* [M-15] */
 Test(agency_hello, file_of_more_batches_than_the_draw_may_have_exits_65)
 {
     struct stage stage;
@@ -273,6 +277,47 @@ Test(agency_hello, replies_for_others_are_ignored)
     stage_end(&stage);
 }
 
+/* [M-14] [M-23] */
+Test(agency_hello, nothing_is_sent_between_a_new_dial_and_its_answer)
+{
+    struct stage stage;
+    const struct agency_terms terms = stage_terms();
+    stage_begin(&stage, &terms);
+    stage_admit(&stage, 0);
+    stage_cut(&stage, 3);
+    cr_assert_eq(stage_send(&stage, 1), 1);
+    stage_until(&stage, MESSAGE_POLL);
+    stage.orders = 0;
+    while (stage.orders == 0)
+        stage_wait(&stage);
+    cr_assert_eq(stage.orders, AGENCY_ORDER_DIAL);
+    cr_assert_eq(stage.request.kind, MESSAGE_HELLO);
+    uint32_t marks = stage.marks;
+    stage_wait(&stage);
+    cr_assert_eq(stage.request.kind, MESSAGE_HELLO);
+    cr_assert_eq(stage_send(&stage, 3), 0);
+    cr_assert_eq(stage.marks, marks);
+    stage_admit(&stage, 0);
+    cr_assert_eq(stage_send(&stage, 3), 2);
+    stage_end(&stage);
+}
+
+/* [M-22] */
+Test(agency_hello, refusal_of_what_could_not_be_read_names_nobody_and_is_taken)
+{
+    const enum refusal reasons[] = {REFUSAL_MALFORMED, REFUSAL_VERSION};
+    for (size_t i = 0; i < 2; i++) {
+        struct stage stage;
+        const struct agency_terms terms = stage_terms();
+        stage_begin(&stage, &terms);
+        const struct message refusal = {.kind = MESSAGE_REFUSED, .refused = {.reason = reasons[i]}};
+        stage_answer(&stage, &refusal, (struct slice){0});
+        cr_assert_eq(agency_exit_code(stage.agency), 76);
+        stage_end(&stage);
+    }
+}
+
+/* [M-70] */
 Test(agency_hello, contradictions_after_a_new_dial_are_not_taken)
 {
     for (int i = 0; i < 5; i++) {

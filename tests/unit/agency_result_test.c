@@ -343,6 +343,7 @@ Test(agency_result, refused_declaration_that_cannot_be_named_ends_all_the_same)
     }
 }
 
+/* [M-23] */
 Test(agency_result, three_unanswered_requests_dial_anew_and_say_hello)
 {
     struct stage stage = begin_waiting();

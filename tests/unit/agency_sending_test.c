@@ -95,6 +95,7 @@ Test(agency_sending, mark_goes_before_every_poll_with_the_newest_round)
     stage_end(&stage);
 }
 
+/* [M-63] */
 Test(agency_sending, batch_of_a_seen_round_that_nobody_has_is_sent_again)
 {
     struct stage stage = begin();
@@ -114,6 +115,7 @@ Test(agency_sending, batch_of_a_seen_round_that_nobody_has_is_sent_again)
     stage_end(&stage);
 }
 
+/* [M-63] */
 Test(agency_sending, batch_sent_after_the_mark_belongs_to_the_next_round)
 {
     struct stage stage = begin();
@@ -224,6 +226,7 @@ Test(agency_sending, polls_quickly_on_change_and_ever_slower_without)
     stage_end(&stage);
 }
 
+/* [M-27] */
 Test(agency_sending, declares_once_the_file_is_read_and_everything_was_sent)
 {
     struct stage stage = begin();
@@ -275,6 +278,7 @@ Test(agency_sending, waits_at_growing_intervals_and_quickly_again_when_something
     stage_end(&stage);
 }
 
+/* [M-25] */
 Test(agency_sending, told_finished_reads_to_the_end_and_declares_before_it_sends)
 {
     struct stage stage = begin();

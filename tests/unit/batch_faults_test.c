@@ -218,6 +218,7 @@ Test(batch_faults, refuses_a_body_that_is_truncated_at_any_byte)
     }
 }
 
+/* [M-12] */
 Test(batch_faults, refuses_another_number_of_bets_than_the_header_says)
 {
     uint8_t buffer[1000];
@@ -237,6 +238,7 @@ Test(batch_faults, refuses_another_number_of_bets_than_the_header_says)
     cr_assert_eq(row, 3);
 }
 
+/* [M-12] */
 Test(batch_faults, refuses_an_empty_batch_and_one_beyond_the_limit)
 {
     uint32_t row;
@@ -302,7 +304,7 @@ Test(batch_faults, refuses_texts_that_are_empty_or_too_long)
 }
 
 /* Whatever one byte is changed to: a body that is accepted is the one that packing its bets
- * gives. */
+ * gives. [M-9] */
 Test(batch_faults, accepts_no_body_that_packing_would_not_give)
 {
     uint8_t buffer[1000], again[BATCH_HEAD_BYTES + BATCH_BYTES_MIN + BET_PACKED_BYTES_MAX];

@@ -134,6 +134,7 @@ Test(batch, without_bets_is_one_byte)
     cr_assert_eq(batch_next(&cursor, &bet), STATUS_END);
 }
 
+/* [M-8] */
 Test(batch, is_packed_as_the_oracle_packs_it)
 {
     struct bet bets[NAME_BYTES_MAX];
@@ -200,6 +201,7 @@ Test(batch, gives_back_the_bets_that_were_added)
     cr_assert_eq(batch_next(&cursor, &bet), STATUS_END);
 }
 
+/* [M-13] */
 Test(batch, is_full_with_as_many_bets_as_its_plan_says)
 {
     plan.bets_max = 3;
@@ -216,7 +218,7 @@ Test(batch, is_full_with_as_many_bets_as_its_plan_says)
 }
 
 /* Bets of 34 bytes: 1 + 6 + 6 + 9 + 11 + 1. Fifteen have a header of one byte, more have one of
- * three. */
+ * three. [M-13] */
 Test(batch, is_full_when_one_more_bet_would_pass_its_bytes)
 {
     struct bet bet = bet_of(5, 5, 8, 7);

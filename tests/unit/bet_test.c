@@ -254,6 +254,7 @@ Test(bet, takes_exactly_the_days_of_the_calendar)
         }
 }
 
+/* [M-11] */
 Test(bet, birthdates_are_from_1900_to_today)
 {
     cr_assert_eq(check_birthdate("1900-01-01", TODAY), FAULT_NONE);

@@ -258,24 +258,6 @@ Test(broker_draw, a_question_dies_with_its_store_and_its_pages_with_it, .timeout
     bench_close(&bench);
 }
 
-/* [M-19] */
-Test(broker_draw, takes_no_new_batch_after_the_seal, .timeout = 10)
-{
-    struct bench bench;
-    struct message sent;
-    begin(&bench);
-    seal(&bench, &sent, NULL);
-    bench_batch(&bench, 4, 1);
-    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_FORWARD, 0, NULL, NULL));
-    struct message hello = {.kind = MESSAGE_HELLO,
-                            .draw = 1,
-                            .hello = {.agency = 11,
-                                      .incarnation = 1,
-                                      .plan = {.bets_max = 1, .bytes_max = BATCH_BYTES_MIN}}};
-    cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_LATE);
-    bench_close(&bench);
-}
-
 static void break_options(struct broker_options *options, enum timeout_action action,
                           uint32_t quorum)
 {
@@ -398,6 +380,7 @@ Test(broker_draw, a_published_draw_is_never_made_void, .timeout = 10)
     bench_close(&bench);
 }
 
+/* [M-60] */
 Test(broker_draw, other_flags_than_at_the_opening_are_refused, .timeout = 10)
 {
     for (int flag = 0; flag < 6; flag++) {
@@ -418,6 +401,7 @@ Test(broker_draw, other_flags_than_at_the_opening_are_refused, .timeout = 10)
     }
 }
 
+/* [M-60] */
 Test(broker_draw, a_random_number_follows_from_a_seed_that_was_committed_to, .timeout = 10)
 {
     struct bench bench;

@@ -75,6 +75,7 @@ Test(broker_inventory, nothing_of_a_chunk_is_believed_that_has_a_byte_too_many, 
     bench_close(&bench);
 }
 
+/* [M-43] */
 Test(broker_inventory, an_inventory_replaces_what_was_known, .timeout = 10)
 {
     struct bench bench;
@@ -83,6 +84,8 @@ Test(broker_inventory, an_inventory_replaces_what_was_known, .timeout = 10)
     bench_hello(&bench, 4, 0);
     bench_stored(&bench, 50, 4, 0);
     bench_stored(&bench, 50, 4, 1);
+    bench_batch(&bench, 4, 2);
+    cr_assert(bench_ranges_have(bench_poll(&bench, 4, -1).wait.held, 2), "in flight");
     struct message registration = registration_of(1, 2);
     bench_report(&bench, 51, &registration, (struct slice){0});
     cr_assert(bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0), "not complete yet");
@@ -97,6 +100,7 @@ Test(broker_inventory, an_inventory_replaces_what_was_known, .timeout = 10)
     struct message wait = bench_poll(&bench, 4, -1);
     cr_assert(!bench_ranges_have(wait.wait.durable, 0));
     cr_assert(bench_ranges_have(wait.wait.durable, 1));
+    cr_assert(!bench_ranges_have(wait.wait.held, 2));
     bench_close(&bench);
 }
 

@@ -44,6 +44,7 @@ static void void_draw(struct bench *bench)
     cr_assert_eq(bench_restart(bench), STATUS_OK);
 }
 
+/* [M-55] */
 Test(broker_over, void_is_not_told_before_a_known_store_has_recorded_it, .timeout = 10)
 {
     struct bench bench;
@@ -62,6 +63,7 @@ Test(broker_over, void_is_not_told_before_a_known_store_has_recorded_it, .timeou
     bench_close(&bench);
 }
 
+/* [M-55] */
 Test(broker_over, a_store_that_registers_while_voiding_is_told_and_waited_for, .timeout = 10)
 {
     struct bench bench;
@@ -273,6 +275,7 @@ Test(broker_over, a_journal_whose_seal_is_not_its_declarations_is_refused, .time
     bench_close(&bench);
 }
 
+/* [M-60] */
 Test(broker_over, range_and_commitment_are_told_alike_before_and_after_publishing, .timeout = 10)
 {
     struct bench bench;
@@ -326,5 +329,26 @@ Test(broker_over, nobody_starts_over_once_the_draw_is_published, .timeout = 10)
     told = bench_ask(&bench, &hello, NULL);
     cr_assert_eq(told.refused.reason, REFUSAL_ATTEMPT);
     cr_assert_eq(told.refused.number, 1);
+    bench_close(&bench);
+}
+
+Test(broker_over, a_page_behind_the_last_winner_is_empty, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    struct slice body;
+    struct message winners = {.kind = MESSAGE_WINNERS,
+                              .draw = 1,
+                              .winners = {.agency = 4, .from = UINT32_MAX}};
+    bench_options(&options);
+    options.terms.agencies_required = 1;
+    bench_open(&bench, &options);
+    bench_hello(&bench, 4, 0);
+    bench_poll(&bench, 4, 0);
+    struct message result = bench_ask(&bench, &winners, &body);
+    cr_assert_eq(result.kind, MESSAGE_RESULT);
+    cr_assert_eq(result.result.from, 0);
+    cr_assert_eq(result.result.upto, 0);
+    cr_assert_eq(body.bytes, 0);
     bench_close(&bench);
 }

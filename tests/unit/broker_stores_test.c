@@ -52,6 +52,16 @@ Test(broker_stores, a_stranger_is_asked_who_he_is_and_not_heard, .timeout = 10)
     bench_stored(&bench, 77, 4, 0);
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 77, MESSAGE_WHO, 0, NULL, NULL));
     cr_assert(!bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0));
+    struct message registration = registration_of(1, 1);
+    bench_report(&bench, 77, &registration, (struct slice){0});
+    bench_stored(&bench, 77, 4, 0);
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 77, MESSAGE_WHO, 0, NULL, NULL), "it registers");
+    cr_assert(!bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0), "nor welcome yet");
+    bench_store(&bench, 77, 1, 2);
+    bench_pass(&bench, LEASE_MS + 1);
+    bench_stored(&bench, 77, 4, 0);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 77, MESSAGE_WHO, 0, NULL, NULL));
+    cr_assert(!bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0), "its lease is over");
     bench_close(&bench);
 }
 

@@ -56,6 +56,7 @@ Test(broker_trust, another_seal_ends_the_broker, .timeout = 10)
     bench_close(&bench);
 }
 
+/* [M-58] */
 Test(broker_trust, a_wrong_answers_pages_are_deleted_and_its_batches_asked_again, .timeout = 10)
 {
     struct bench bench;

@@ -69,6 +69,7 @@ static void cut_all(struct bench *bench)
     cr_assert_eq(cutter_next(bench->cutter, bench->buffer, NULL, NULL, cut, &body), STATUS_END);
 }
 
+/* [M-13] */
 Test(cutter, cuts_at_the_number_of_bets_with_the_rest_last)
 {
     struct bench bench;
@@ -83,6 +84,7 @@ Test(cutter, cuts_at_the_number_of_bets_with_the_rest_last)
     end(&bench);
 }
 
+/* [M-13] */
 Test(cutter, cuts_at_the_number_of_bytes)
 {
     struct bench bench;
@@ -157,6 +159,7 @@ Test(cutter, answer_of_reject_ends_the_cutting)
     end(&bench);
 }
 
+/* [M-16] */
 Test(cutter, any_batch_can_be_cut_again_in_any_order)
 {
     struct bench bench;
@@ -174,6 +177,7 @@ Test(cutter, any_batch_can_be_cut_again_in_any_order)
     end(&bench);
 }
 
+/* [M-16] */
 Test(cutter, file_that_has_changed_is_not_cut_again)
 {
     struct bench bench;

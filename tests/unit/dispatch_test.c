@@ -196,6 +196,7 @@ Test(dispatch, sends_nothing_without_credit_or_after_a_store_closed)
     cr_assert_eq(next_store(0), -1);
 }
 
+/* [M-47] */
 Test(dispatch, any_credit_left_admits_one_batch)
 {
     push_below(1, 3);

@@ -82,6 +82,7 @@ static void open_journal(const char *path, struct journal **journal)
                  "%s", problem);
 }
 
+/* [M-28] */
 Test(durable, a_turn_is_synced_before_its_write_returns)
 {
     struct folder folder = folder_create();
@@ -152,6 +153,7 @@ Test(durable, a_new_store_is_synced_with_its_name)
     folder_destroy(&folder);
 }
 
+/* [M-50] */
 Test(durable, batches_are_synced_before_their_commit_returns)
 {
     struct folder folder = folder_create();
@@ -232,6 +234,7 @@ Test(durable, a_new_stores_folder_is_synced_with_its_name)
     folder_destroy(&folder);
 }
 
+/* [M-35] */
 Test(durable, winners_are_synced_before_they_have_their_name_and_then_it_is)
 {
     struct folder folder = folder_create();

@@ -371,6 +371,7 @@ Test(ledger, declaration_reaches_half_inventories)
     cr_assert_not(is_durable(1, 1));
 }
 
+/* [M-64] */
 Test(ledger, declared_agency_takes_only_the_declared_digests)
 {
     cr_assert_eq(declare(1, 2, 1), STATUS_OK);

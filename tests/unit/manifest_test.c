@@ -369,6 +369,7 @@ Test(manifest, refuses_every_field_out_of_its_range, .timeout = 10)
     REFUSED(STATUS_MALFORMED, bets[1][0], BATCH_BETS_MAX + 1);
 }
 
+/* [M-59] */
 Test(manifest, refuses_what_does_not_follow, .timeout = 10)
 {
     REFUSED(STATUS_WRONG, number, story.number + 1);

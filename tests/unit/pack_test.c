@@ -94,6 +94,7 @@ static void assert_as_oracle(void)
         cr_assert(unpacker.failed, "%s", #__VA_ARGS__);    \
     } while (0)
 
+/* [M-8] */
 Test(pack, writes_unsigned_as_the_oracle_does_and_reads_them_back)
 {
     for (size_t i = 0; i < VALUES_COUNT; i++) {
@@ -106,6 +107,7 @@ Test(pack, writes_unsigned_as_the_oracle_does_and_reads_them_back)
     cr_assert(unpack_is_complete(&unpacker));
 }
 
+/* [M-8] */
 Test(pack, writes_array_headers_as_the_oracle_does_and_reads_them_back)
 {
     for (size_t i = 0; i < LENGTHS_COUNT; i++) {
@@ -125,6 +127,7 @@ Test(pack, writes_array_headers_as_the_oracle_does_and_reads_them_back)
     assert_as_oracle();
 }
 
+/* [M-8] */
 Test(pack, writes_bin_as_the_oracle_does_and_reads_it_back)
 {
     for (size_t i = 0; i < LENGTHS_COUNT; i++) {
@@ -141,6 +144,7 @@ Test(pack, writes_bin_as_the_oracle_does_and_reads_it_back)
     begin();
 }
 
+/* [M-8] */
 Test(pack, writes_str_as_the_oracle_does_and_reads_it_back)
 {
     for (size_t i = 0; i < LENGTHS_COUNT; i++) {
@@ -157,6 +161,7 @@ Test(pack, writes_str_as_the_oracle_does_and_reads_it_back)
     begin();
 }
 
+/* [M-8] */
 Test(pack, writes_bool_as_the_oracle_does_and_reads_it_back)
 {
     pack_bool(&packer, true);
@@ -256,6 +261,7 @@ Test(unpack, refuses_input_that_is_truncated_at_any_byte)
     cr_assert(unpack_is_complete(&unpacker));
 }
 
+/* [M-9] */
 Test(unpack, is_not_complete_before_trailing_bytes)
 {
     pack_everything(BUFFER_BYTES);
@@ -265,6 +271,7 @@ Test(unpack, is_not_complete_before_trailing_bytes)
     cr_assert(!unpack_is_complete(&unpacker));
 }
 
+/* [M-9] */
 Test(unpack, refuses_integers_that_are_not_in_shortest_form)
 {
     REFUSES(unpack_unsigned(&unpacker, UINT64_MAX), 0xcc, 0x00);
@@ -280,6 +287,7 @@ Test(unpack, refuses_integers_that_are_not_in_shortest_form)
     REFUSES(unpack_unsigned(&unpacker, UINT64_MAX), 0xff);       /* -1 */
 }
 
+/* [M-9] */
 Test(unpack, refuses_array_headers_that_are_not_in_shortest_form)
 {
     REFUSES(unpack_array(&unpacker), 0xdc, 0, 0);
@@ -300,6 +308,7 @@ Test(unpack, refuses_an_array_with_more_elements_than_bytes)
     REFUSES(unpack_array(&unpacker), 0xdd, 0xff, 0xff, 0xff, 0xff, 0x00);
 }
 
+/* [M-9] */
 Test(unpack, refuses_lengths_that_are_not_in_shortest_form)
 {
     REFUSES_SLICE(unpack_bin(&unpacker, 0, 300), 0xc5, 0x00, 0x01, 'a');
@@ -327,6 +336,7 @@ Test(unpack, refuses_lengths_that_are_not_in_shortest_form)
     }
 }
 
+/* [M-9] */
 Test(unpack, refuses_values_outside_their_bounds)
 {
     REFUSES(unpack_unsigned(&unpacker, 4), 5);
@@ -342,6 +352,7 @@ Test(unpack, refuses_values_outside_their_bounds)
     cr_assert(unpack_is_complete(&unpacker));
 }
 
+/* [M-9] */
 Test(unpack, takes_only_the_first_bytes_of_the_type_that_is_asked_for)
 {
     for (unsigned first = 0; first <= 0xff; first++) {

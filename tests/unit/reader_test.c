@@ -218,6 +218,7 @@ Test(reader, file_that_grows_during_the_pass_is_told)
     end(&bench);
 }
 
+/* [M-16] */
 Test(reader, batch_that_is_another_one_now_is_told)
 {
     struct bench bench;

@@ -94,6 +94,7 @@ Test(result, nobody_won_is_whole_too)
     end(&table);
 }
 
+/* [M-34] */
 Test(result, rejects_pages_that_do_not_follow)
 {
     const struct message_result pages[] = {
@@ -126,6 +127,7 @@ Test(result, rejects_a_body_that_is_not_as_many_winners)
     end(&table);
 }
 
+/* [M-34] */
 Test(result, rejects_winners_out_of_order_or_twice)
 {
     const uint32_t second[][2] = {{1, 1}, {1, 0}, {0, 4}};
@@ -152,6 +154,7 @@ Test(result, rejects_winners_out_of_order_across_pages)
     end(&table);
 }
 
+/* [M-34] */
 Test(result, rejects_places_beyond_the_file_and_other_numbers)
 {
     const struct message_result one = page(0, 1, 1);
@@ -167,6 +170,7 @@ Test(result, rejects_places_beyond_the_file_and_other_numbers)
     end(&table);
 }
 
+/* [M-34] */
 Test(result, rejects_a_result_that_changes_between_pages)
 {
     for (int i = 0; i < 4; i++) {
@@ -187,6 +191,7 @@ Test(result, rejects_a_result_that_changes_between_pages)
     }
 }
 
+/* [M-34] */
 Test(result, seed_must_be_the_committed_one)
 {
     struct table table = begin();
@@ -204,6 +209,7 @@ Test(result, seed_must_be_the_committed_one)
     end(&table);
 }
 
+/* [M-34] */
 Test(result, seed_where_the_number_was_given_is_refused)
 {
     struct table table = begin();

@@ -197,6 +197,7 @@ Test(results, keeps_an_answer_whatever_becomes_of_its_store, .timeout = 10)
     close_bench(&bench);
 }
 
+/* [M-58] */
 Test(results, ignores_answers_of_an_earlier_broker_and_of_others, .timeout = 10)
 {
     struct count_bench bench;

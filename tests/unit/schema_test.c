@@ -383,6 +383,7 @@ Test(schema, extremes_of_every_kind_come_and_go_unchanged, .timeout = 10)
     }
 }
 
+/* [M-9] */
 Test(schema, refuses_every_field_of_another_form, .timeout = 60)
 {
     static struct refused refused;
@@ -420,6 +421,7 @@ Test(schema, refuses_a_frame_cut_at_any_byte, .timeout = 60)
     }
 }
 
+/* [M-9] */
 Test(schema, refuses_a_field_more_or_less, .timeout = 10)
 {
     for (size_t i = 0; i < 2 * KINDS; i++) {

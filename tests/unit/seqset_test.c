@@ -200,6 +200,7 @@ static void pack_model(const bool *model, uint32_t from, msgpack_sbuffer *buffer
         msgpack_pack_uint32(&packer, flat[i]);
 }
 
+/* [M-10] */
 Test(seqset, packs_the_fewest_ranges_as_msgpack_c_does, .timeout = 10)
 {
     uint64_t state = 0xbee;
@@ -299,6 +300,7 @@ Test(seqset, reads_ranges_one_by_one, .timeout = 10)
 /* Bytes as a string literal with their length. */
 #define BYTES(text) ((struct slice){(const uint8_t *)(text), sizeof(text) - 1})
 
+/* [M-10] */
 Test(seqset, rejects_ranges_of_any_other_form, .timeout = 10)
 {
     const struct {

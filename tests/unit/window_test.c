@@ -117,6 +117,7 @@ Test(window, has_room_up_to_the_advice_and_always_for_one)
     end(&room);
 }
 
+/* [M-30] */
 Test(window, gained_and_lost_are_told_within_the_page_only)
 {
     struct room room = begin(10);
@@ -144,6 +145,7 @@ Test(window, ranges_that_reach_over_a_page_are_cut_at_it)
     end(&room);
 }
 
+/* [M-63] */
 Test(window, missing_is_of_a_seen_round_and_neither_durable_nor_held)
 {
     struct room room = begin(6);
@@ -162,6 +164,7 @@ Test(window, missing_is_of_a_seen_round_and_neither_durable_nor_held)
     end(&room);
 }
 
+/* [M-63] */
 Test(window, missing_in_no_page_is_not_missing)
 {
     struct room room = begin(6);

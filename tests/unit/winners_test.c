@@ -109,6 +109,7 @@ Test(winners, rows_are_counted_without_the_bad_ones)
     end(&bench);
 }
 
+/* [M-34] */
 Test(winners, any_other_value_of_a_bet_is_wrong)
 {
     for (int field = 0; field < 5; field++) {

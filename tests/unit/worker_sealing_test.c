@@ -83,6 +83,7 @@ Test(worker_sealing, answers_sealed_without_any_batch)
     cr_expect_eq(world.last_note[NOTE_READ_BACK].number, 0);
 }
 
+/* [M-45] PONG leaves between the steps, each of which takes a quarter of a lease here. */
 Test(worker_sealing, reads_many_batches_back_in_steps)
 {
     enum { MANY = 40 };
@@ -97,10 +98,12 @@ Test(worker_sealing, reads_many_batches_back_in_steps)
     broker_seals(&world, manifest);
     int steps = 0;
     while (sent_of(&world, MESSAGE_SEALED) == 0 && steps < 100) {
+        world.now_ms += LEASE_MS / 4;
         worker_tick(world.worker, world.now_ms);
         steps++;
         broker_says_kind(&world, MESSAGE_PING, 0); /* collects what was sent */
     }
+    cr_expect_eq(sent_of(&world, MESSAGE_PONG), (size_t)steps);
     cr_expect_gt(steps, 3, "19 MB are more than one step of 4 MiB");
     cr_expect_lt(steps, 10);
     for (uint32_t seq = 0; seq < MANY; seq++)

@@ -149,6 +149,7 @@ Test(worker, ignores_a_second_welcome)
     cr_expect_eq(worker_state(world.worker), WORKER_SERVING);
 }
 
+/* [M-45] */
 Test(worker, says_pong_every_quarter_of_a_lease_unasked)
 {
     fixture_register(&world);
@@ -161,6 +162,7 @@ Test(worker, says_pong_every_quarter_of_a_lease_unasked)
     cr_expect_eq(worker_state(world.worker), WORKER_SERVING);
 }
 
+/* [M-39] */
 Test(worker, says_nothing_but_chunks_before_it_is_welcome)
 {
     dial();
@@ -168,6 +170,21 @@ Test(worker, says_nothing_but_chunks_before_it_is_welcome)
     fixture_wait(&world, LEASE_MS - 1);
     cr_expect_eq(world.sent_count, 0);
     cr_expect_eq(worker_state(world.worker), WORKER_AWAITING);
+}
+
+/* [M-39] */
+Test(worker, says_nothing_but_chunks_while_they_are_answered)
+{
+    fill_store(1, 40000);
+    dial();
+    for (int quarter = 0; quarter < 8; quarter++) {
+        fixture_wait(&world, LEASE_MS / 4);
+        broker_says_kind(&world, MESSAGE_PING, 0);
+    }
+    fixture_settle(&world);
+    cr_expect_gt(sent_of(&world, MESSAGE_INVENTORY), 4);
+    cr_expect_eq(sent_of(&world, MESSAGE_INVENTORY) + sent_of(&world, MESSAGE_REGISTER),
+                 world.sent_count);
 }
 
 Test(worker, parts_after_a_lease_without_welcome)
@@ -246,6 +263,7 @@ Test(worker, registers_again_when_asked_who_it_is)
                  CREDIT_BYTES_MAX);
 }
 
+/* [M-39] */
 Test(worker, ignores_who_for_a_lease_while_it_registers)
 {
     fill_store(1, 40000);
@@ -263,6 +281,7 @@ Test(worker, ignores_who_for_a_lease_while_it_registers)
 
 /* ---- epochs ---- */
 
+/* [M-44] [M-66] */
 Test(worker, records_a_higher_epoch_before_it_obeys)
 {
     fixture_register(&world);
@@ -286,11 +305,13 @@ static void expect_refused(struct epoch told)
     cr_expect_eq(world.notes[NOTE_EPOCH_REFUSED], 1);
 }
 
+/* [M-65] */
 Test(worker, refuses_a_lower_epoch)
 {
     expect_refused((struct epoch){.number = 2, .id = {{0xe0}}});
 }
 
+/* [M-65] */
 Test(worker, refuses_a_rival_of_its_epoch)
 {
     expect_refused((struct epoch){.number = 3, .id = {{0xe1}}});
