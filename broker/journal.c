@@ -69,6 +69,25 @@ static enum status make_folders(struct journal *journal, char *path)
     return make_folder(journal, path);
 }
 
+/* SQLite's busy handler: another process holds the lock. returns 0: it is not waited for any
+ * longer. */
+static int wait_for_lock(void *owner, int tries)
+{
+    struct journal *journal = owner;
+    if (tries == 0)
+        journal->waited_ms = 0;
+    int64_t left_ms = journal->patience.ms - journal->waited_ms;
+    int64_t slice_ms = tries < 6 ? 1 << tries : JOURNAL_SLICE_MS_MAX;
+    if (slice_ms > left_ms)
+        slice_ms = left_ms;
+    if (slice_ms <= 0)
+        return 0;
+    journal->is_stopped =
+        !journal->patience.wait(journal->patience.owner, journal->waited_ms, slice_ms);
+    journal->waited_ms += slice_ms;
+    return !journal->is_stopped;
+}
+
 static int count_wal_pages(void *owner, sqlite3 *database, const char *name, int pages)
 {
     struct journal *journal = owner;
@@ -142,7 +161,7 @@ static enum status check_format(struct journal *journal, bool *is_new)
     return STATUS_OK;
 }
 
-static enum status open_database(struct journal *journal, int64_t patience_ms)
+static enum status open_database(struct journal *journal)
 {
     int made = open(journal->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, JOURNAL_MODE);
     if (made >= 0)
@@ -153,7 +172,7 @@ static enum status open_database(struct journal *journal, int64_t patience_ms)
     if (answer != SQLITE_OK)
         return sql_fail(journal, "open", answer);
     (void)sqlite3_extended_result_codes(journal->database, 1);
-    (void)sqlite3_busy_timeout(journal->database, (int)patience_ms);
+    (void)sqlite3_busy_handler(journal->database, wait_for_lock, journal);
     bool is_new = false;
     enum status status = check_format(journal, &is_new);
     char mode[32] = "";
@@ -240,14 +259,15 @@ static enum status begin_epoch(struct journal *journal, const struct id *id)
     return commit(journal);
 }
 
-enum status journal_open(const char *folder, const struct id *id, int64_t patience_ms,
-                         struct journal **journal, struct epoch *epoch, char *problem,
-                         size_t problem_bytes)
+enum status journal_open(const char *folder, const struct id *id,
+                         const struct journal_patience *patience, struct journal **journal,
+                         struct epoch *epoch, char *problem, size_t problem_bytes)
 {
-    CHECK(patience_ms >= 0 && patience_ms <= INT32_MAX);
+    CHECK(patience->ms >= 0);
     struct journal *built = calloc(1, sizeof(*built));
     if (built == NULL)
         return STATUS_NO_MEMORY;
+    built->patience = *patience;
     enum status status = STATUS_CANNOT_CREATE;
     int length = snprintf(built->path, sizeof(built->path), "%s", folder);
     if (length <= 0 || (size_t)length >= sizeof(built->path) - sizeof("/journal.sqlite")) {
@@ -259,7 +279,7 @@ enum status journal_open(const char *folder, const struct id *id, int64_t patien
     if (status != STATUS_OK)
         goto fail;
     memcpy(built->path + length, "/journal.sqlite", sizeof("/journal.sqlite"));
-    status = open_database(built, patience_ms);
+    status = open_database(built);
     if (status == STATUS_OK)
         status = begin_epoch(built, id);
     if (status == STATUS_OK)

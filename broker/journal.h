@@ -12,29 +12,39 @@
 enum {
     JOURNAL_FORMAT = 1,
     JOURNAL_PATIENCE_MS = 10000, /* how long a transaction may wait for another process's to end */
+    JOURNAL_SLICE_MS_MAX = 100,  /* and how long at a time, before it is asked whether to go on */
 };
 
 struct journal;
 
+/* How to wait while another process is inside its own transaction. */
+struct journal_patience {
+    int64_t ms; /* in all, for one transaction: JOURNAL_PATIENCE_MS */
+    /* Waits for slice_ms, or shorter. in: waited_ms: for this transaction so far. returns false:
+     * the program is to end, and so is the waiting. Not called where ms is 0. */
+    bool (*wait)(void *owner, int64_t waited_ms, int64_t slice_ms);
+    void *owner; /* borrowed, as long as the journal is open */
+};
+
 /* Opens folder/journal.sqlite, or makes folder and journal, and takes the epoch: its number + 1,
  * or 1, with this id. Deletes the winner pages of draws that are not published. All of it is
  * durable at the return.
- * in: id: random; patience_ms: JOURNAL_PATIENCE_MS.
+ * in: id: random; patience: copied.
  * out: journal and epoch; on errors problem: one sentence for the user, problem_bytes with its
  * NUL.
  * errors: BUSY: another process is inside its own transaction (it is named): nothing is decided;
- *         FULL; CONFIG: the file is no journal, or of a format that is not known; CANNOT_CREATE;
- *         SYNC; IO; NO_MEMORY. */
-enum status journal_open(const char *folder, const struct id *id, int64_t patience_ms,
-                         struct journal **journal, struct epoch *epoch, char *problem,
-                         size_t problem_bytes);
+ *         INTERRUPTED: the same, and patience.wait has answered false; FULL; CONFIG: the file is
+ *         no journal, or of a format that is not known; CANNOT_CREATE; SYNC; IO; NO_MEMORY. */
+enum status journal_open(const char *folder, const struct id *id,
+                         const struct journal_patience *patience, struct journal **journal,
+                         struct epoch *epoch, char *problem, size_t problem_bytes);
 void journal_close(struct journal **journal);
 
 /* Makes a turn's records durable, all or none. After any error every further call answers the
  * same.
- * errors: FENCED: another broker has taken the epoch; BUSY; FULL; SYNC: the commit failed, and
- *         what is on the disk is only known to who opens the journal anew; CONFLICT: a record
- *         contradicts what is journaled; MALFORMED: a FOUND's body; IO; NO_MEMORY. */
+ * errors: FENCED: another broker has taken the epoch; BUSY; INTERRUPTED; FULL; SYNC: the commit
+ *         failed, and what is on the disk is only known to who opens the journal anew; CONFLICT: a
+ *         record contradicts what is journaled; MALFORMED: a FOUND's body; IO; NO_MEMORY. */
 enum status journal_write(struct journal *journal, const struct records *records);
 
 /* Why no transaction can be made any more, or OK; and the sentence of the last error. */

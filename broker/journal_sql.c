@@ -141,6 +141,12 @@ static long find_holder(const char *path)
 static enum status name_holder(struct journal *journal)
 {
     long pid = find_holder(journal->path);
+    if (journal->is_stopped) {
+        (void)snprintf(journal->problem, sizeof(journal->problem),
+                       "told to end while process %ld was inside a transaction of the journal '%s'",
+                       pid, journal->path);
+        return STATUS_INTERRUPTED;
+    }
     if (pid > 0)
         (void)
             snprintf(journal->problem, sizeof(journal->problem),

@@ -54,9 +54,12 @@ enum statement {
 struct journal {
     sqlite3 *database;                         /* owned */
     sqlite3_stmt *statement[STATEMENTS_COUNT]; /* owned */
-    struct epoch epoch;                        /* our own */
-    enum status verdict;                       /* sticky; OK while it can be written */
-    int wal_pages;                             /* in the WAL since its last checkpoint */
+    struct journal_patience patience;
+    int64_t waited_ms;   /* for the lock of the transaction that begins */
+    bool is_stopped;     /* patience.wait has answered false */
+    struct epoch epoch;  /* our own */
+    enum status verdict; /* sticky; OK while it can be written */
+    int wal_pages;       /* in the WAL since its last checkpoint */
     char path[PATH_BYTES_MAX];
     char problem[PATH_BYTES_MAX + TEXT_BYTES_MAX];
 };

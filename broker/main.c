@@ -15,6 +15,13 @@ enum {
     /* Every agency has three connections, every store one; and what the program has open itself. */
     DESCRIPTORS_NEEDED = 3 * AGENCIES_MAX + STORES_MAX + 64,
     PROBLEM_BYTES_MAX = 5000,
+    WAIT_NOTED_MS = 1000, /* of another process's transaction, which is over in a few ms */
+};
+
+/* What the journal waits with. */
+struct waiting {
+    int stop; /* descriptor of stop_begin */
+    bool is_noted;
 };
 
 /* What runs; taken apart in reverse order. */
@@ -25,6 +32,20 @@ struct parts {
     struct broker *broker;
     char problem[PROBLEM_BYTES_MAX];
 };
+
+/* A signal ends the waiting at once; it is left for who reads the descriptor. */
+static bool wait_for_journal(void *owner, int64_t waited_ms, int64_t slice_ms)
+{
+    struct waiting *waiting = owner;
+    if (waited_ms == 0)
+        waiting->is_noted = false;
+    if (waited_ms >= WAIT_NOTED_MS && !waiting->is_noted) {
+        waiting->is_noted = true;
+        log_event(LOG_WARN, "journal", LOG_IN_PROGRESS,
+                  "waiting_for: another process, which is inside a transaction of it");
+    }
+    return !stop_wait(waiting->stop, slice_ms);
+}
 
 static enum status restore_record(void *broker, const struct record *record)
 {
@@ -42,8 +63,9 @@ static void log_start(const struct command *command, const struct epoch *epoch)
 }
 
 /* Sockets first: who cannot bind must not take the journal from the broker that has the ports. */
-static enum status begin(struct parts *parts, struct command *command)
+static enum status begin(struct parts *parts, struct command *command, struct waiting *waiting)
 {
+    const struct journal_patience patience = {JOURNAL_PATIENCE_MS, wait_for_journal, waiting};
     enum status status =
         loop_create(&command->address, &parts->loop, parts->problem, sizeof(parts->problem));
     if (status != STATUS_OK)
@@ -51,8 +73,8 @@ static enum status begin(struct parts *parts, struct command *command)
     struct id id;
     struct epoch epoch;
     random_id(&id);
-    status = journal_open(command->folder, &id, JOURNAL_PATIENCE_MS, &parts->journal, &epoch,
-                          parts->problem, sizeof(parts->problem));
+    status = journal_open(command->folder, &id, &patience, &parts->journal, &epoch, parts->problem,
+                          sizeof(parts->problem));
     if (status != STATUS_OK)
         return status;
     parts->archive = journal_archive(parts->journal);
@@ -104,8 +126,9 @@ int main(int argc, char **argv)
         return status_exit_code(status);
     }
     struct parts parts = {0};
+    struct waiting waiting = {.stop = stop};
     const char *problem = parts.problem;
-    status = begin(&parts, &command);
+    status = begin(&parts, &command, &waiting);
     if (status == STATUS_OK)
         status = loop_run(parts.loop, parts.broker, parts.journal, stop, &problem);
     int code = end(status, problem);

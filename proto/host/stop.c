@@ -1,5 +1,6 @@
 #include "proto/host/stop.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -32,6 +33,12 @@ int stop_take(int descriptor)
     if (read(descriptor, &arrived, sizeof arrived) != (ssize_t)sizeof arrived)
         return 0;
     return (int)arrived.ssi_signo;
+}
+
+bool stop_wait(int descriptor, int64_t wait_ms)
+{
+    struct pollfd item = {.fd = descriptor, .events = POLLIN};
+    return poll(&item, 1, wait_ms < INT32_MAX ? (int)wait_ms : INT32_MAX) == 1;
 }
 
 enum status stop_raise_descriptors(uint64_t needed)

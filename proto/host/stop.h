@@ -3,6 +3,7 @@
 #ifndef SORTEO_PROTO_HOST_STOP_H
 #define SORTEO_PROTO_HOST_STOP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "proto/wire/status.h"
@@ -15,6 +16,10 @@ enum status stop_begin(int *descriptor);
 
 /* Takes what arrived. returns the signal's number, 0 when there is none. Never waits. */
 int stop_take(int descriptor);
+
+/* Waits for one of them, wait_ms at most. returns true once one has arrived, which is still to be
+ * taken. */
+bool stop_wait(int descriptor, int64_t wait_ms);
 
 /* Raises RLIMIT_NOFILE's soft limit as far as needed. errors: CONFIG: the hard limit is below
  * `needed`. */

@@ -45,6 +45,7 @@ static int run_broker(void)
     struct journal *journal = NULL;
     struct broker *broker = NULL;
     struct epoch epoch;
+    const struct journal_patience no_patience = {0};
     struct id id = {{1}};
     int stop = -1;
     char text[TEXT_BYTES_MAX];
@@ -62,8 +63,8 @@ static int run_broker(void)
     if (status == STATUS_OK)
         status = loop_create(&world.address, &loop, text, sizeof(text));
     if (status == STATUS_OK)
-        status = journal_open(world.folder, &id, JOURNAL_PATIENCE_MS, &journal, &epoch, text,
-                              sizeof(text));
+        status =
+            journal_open(world.folder, &id, &no_patience, &journal, &epoch, text, sizeof(text));
     if (status != STATUS_OK)
         return status_exit_code(status);
     struct archive archive = journal_archive(journal);

@@ -148,10 +148,12 @@ static inline void *open_socket(enum socket_purpose purpose)
 
 static inline void open_journal(struct journal **journal)
 {
+    const struct journal_patience no_patience = {0};
     char problem[TEXT_BYTES_MAX];
     struct id id = {{1}};
     struct epoch epoch;
-    cr_assert_eq(journal_open(world.folder, &id, 1000, journal, &epoch, problem, sizeof(problem)),
+    cr_assert_eq(journal_open(world.folder, &id, &no_patience, journal, &epoch, problem,
+                              sizeof(problem)),
                  STATUS_OK, "%s", problem);
 }
 

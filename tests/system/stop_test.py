@@ -3,9 +3,11 @@
 the right code (broker and worker 0, an agency without its winners 75) and leaves nothing behind.
 Started again in order, the draw goes on and everybody gets his winners.
 """
+import contextlib
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import unittest
 
@@ -15,6 +17,17 @@ from cluster import DEADLINE_S, SAMPLES, Cluster, sample
 PIPE_BYTES = 65536  # what a pipe takes without a reader
 AT_THE_BARRIER = r"consulta_ganadores .* in_progress .* finished: 1 of 2"
 SENDING = "apuesta_enviada .* in_progress"
+WAITING_FOR_JOURNAL = "action: journal .* in_progress .* waiting_for: another process"
+
+
+@contextlib.contextmanager
+def journal_held(cluster):
+    """This process is inside a transaction of the broker's journal."""
+    path = cluster.path("broker", "journal.sqlite")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        yield
+        database.execute("ROLLBACK")
 
 
 def each_signal(phase):
@@ -176,6 +189,33 @@ class Stop(SystemCase):
         self.expect_winners(cluster, self.paths)
         self.stop(broker, 0)
         self.stop(workers, 0)
+
+    @each_signal
+    def test_broker_that_waits_for_its_journal_at_the_start(self, cluster, number):
+        broker = cluster.broker()
+        broker.wait_line("action: listen")
+        self.stop(broker, 0)
+        with journal_held(cluster):
+            broker = cluster.broker()
+            broker.wait_line(WAITING_FOR_JOURNAL)
+            self.stop(broker, 0, number)
+            self.assertIn(f"told to end while process {os.getpid()} was inside", broker.log())
+        broker, workers = self.start_draw(cluster)
+        agencies = [self.agency(cluster, 1), self.agency(cluster, 2)]
+        self.expect_right_end(cluster, broker, workers, agencies)
+
+    @each_signal
+    def test_broker_that_waits_for_its_journal_in_a_turn(self, cluster, number):
+        """The plan of the first HELLO cannot be journaled: nobody is told of it."""
+        broker, workers = self.start_draw(cluster)
+        with journal_held(cluster):
+            agencies = [self.agency(cluster, 1)]
+            broker.wait_line(WAITING_FOR_JOURNAL)
+            self.stop(broker, 0, number)
+            self.assertNotIn("hello | result: success", agencies[0].log())
+        broker = cluster.broker()
+        agencies.append(self.agency(cluster, 2))
+        self.expect_right_end(cluster, broker, workers, agencies)
 
     # -- a worker, alone and as one of two under a parent --
 

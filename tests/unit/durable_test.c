@@ -75,11 +75,12 @@ TestSuite(durable, .timeout = 10);
 
 static void open_journal(const char *path, struct journal **journal)
 {
+    const struct journal_patience no_patience = {0};
     struct epoch epoch;
     struct id id = {{1}};
     char problem[512];
-    cr_assert_eq(journal_open(path, &id, 1000, journal, &epoch, problem, sizeof problem), STATUS_OK,
-                 "%s", problem);
+    cr_assert_eq(journal_open(path, &id, &no_patience, journal, &epoch, problem, sizeof problem),
+                 STATUS_OK, "%s", problem);
 }
 
 /* [M-28] */

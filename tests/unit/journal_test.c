@@ -89,7 +89,7 @@ Test(journal, makes_every_folder_on_the_way_for_its_owner_alone, .timeout = 10)
         struct epoch epoch;
         struct journal *journal = NULL;
         char problem[256];
-        cr_assert_eq(journal_open(folders[index], &id, 0, &journal, &epoch, problem,
+        cr_assert_eq(journal_open(folders[index], &id, &no_patience, &journal, &epoch, problem,
                                   sizeof(problem)),
                      STATUS_OK);
         struct stat found;
@@ -110,7 +110,7 @@ Test(journal, fences_the_older_broker_at_its_next_transaction, .timeout = 10)
     struct fixture older;
     fixture_begin(&older);
     struct fixture newer = older;
-    cr_assert_eq(fixture_open(&newer, 2, PATIENCE_MS), STATUS_OK);
+    cr_assert_eq(fixture_open(&newer, 2), STATUS_OK);
     cr_assert_eq(newer.epoch.number, 2);
     add_store(&older, 1);
     cr_assert_eq(fixture_try(&older), STATUS_FENCED);
@@ -137,7 +137,7 @@ static void open_and_stand_idle(struct fixture *fixture)
 {
     struct fixture own = *fixture;
     own.journal = NULL;
-    if (fixture_open(&own, 5, PATIENCE_MS) != STATUS_OK)
+    if (fixture_open(&own, 5) != STATUS_OK)
         _exit(1);
 }
 
@@ -148,7 +148,7 @@ Test(journal, takes_over_at_once_from_a_process_that_stands_idle, .timeout = 10)
     journal_close(&fixture.journal);
     pid_t pid = start_child(open_and_stand_idle, &fixture);
     cr_assert_eq(kill(pid, SIGSTOP), 0);
-    cr_assert_eq(fixture_open(&fixture, 6, 0), STATUS_OK, "%s", fixture.problem);
+    cr_assert_eq(fixture_open(&fixture, 6), STATUS_OK, "%s", fixture.problem);
     cr_assert_eq(fixture.epoch.number, 3);
     end_child(pid);
     fixture_end(&fixture);
@@ -172,12 +172,85 @@ Test(journal, names_the_process_that_holds_it_and_decides_nothing, .timeout = 20
     pid_t pid = start_child(begin_and_stand_still, &fixture);
     char holder[64];
     snprintf(holder, sizeof(holder), "held by process %d,", (int)pid);
-    cr_assert_eq(fixture_open(&fixture, 6, 20), STATUS_BUSY);
+    cr_assert_eq(fixture_open(&fixture, 6), STATUS_BUSY);
     cr_assert_null(fixture.journal);
     cr_assert_not_null(strstr(fixture.problem, holder), "%s", fixture.problem);
     end_child(pid);
     fixture_reopen(&fixture, 6);
     cr_assert_eq(fixture.epoch.number, 2);
+    fixture_end(&fixture);
+}
+
+/* What the journal asked for while it waited. */
+struct waits {
+    int calls;
+    int64_t waited_ms;
+    int ends_at;   /* the call that is answered with: no longer */
+    pid_t ends_it; /* or at which this process is killed */
+};
+
+static bool count_wait(void *owner, int64_t waited_ms, int64_t slice_ms)
+{
+    struct waits *waits = owner;
+    cr_assert(slice_ms > 0 && slice_ms <= JOURNAL_SLICE_MS_MAX);
+    cr_assert_eq(waited_ms, waits->waited_ms);
+    waits->waited_ms += slice_ms;
+    if (++waits->calls < waits->ends_at)
+        return true;
+    if (waits->ends_it == 0)
+        return false;
+    end_child(waits->ends_it);
+    return true;
+}
+
+static enum status open_waiting(struct fixture *fixture, int64_t patience_ms, struct waits *waits)
+{
+    const struct id id = {{6}};
+    const struct journal_patience patience = {patience_ms, count_wait, waits};
+    waits->waited_ms = 0;
+    return journal_open(fixture->folder, &id, &patience, &fixture->journal, &fixture->epoch,
+                        fixture->problem, sizeof(fixture->problem));
+}
+
+Test(journal, waits_in_short_slices_and_no_longer_than_its_patience, .timeout = 20)
+{
+    struct fixture fixture;
+    struct waits waits = {.ends_at = 1000};
+    fixture_begin(&fixture);
+    journal_close(&fixture.journal);
+    pid_t pid = start_child(begin_and_stand_still, &fixture);
+    cr_assert_eq(open_waiting(&fixture, JOURNAL_PATIENCE_MS, &waits), STATUS_BUSY);
+    cr_assert_eq(waits.waited_ms, JOURNAL_PATIENCE_MS);
+    waits = (struct waits){.ends_at = 10, .ends_it = pid};
+    cr_assert_eq(open_waiting(&fixture, JOURNAL_PATIENCE_MS, &waits), STATUS_OK);
+    cr_assert_eq(waits.calls, 10, "and it goes on as soon as the other has ended");
+    cr_assert_eq(fixture.epoch.number, 2);
+    fixture_end(&fixture);
+}
+
+Test(journal, waits_no_longer_when_its_program_is_to_end, .timeout = 20)
+{
+    struct fixture fixture;
+    struct waits waits = {.ends_at = 3};
+    fixture_begin(&fixture);
+    journal_close(&fixture.journal);
+    pid_t pid = start_child(begin_and_stand_still, &fixture);
+    cr_assert_eq(open_waiting(&fixture, JOURNAL_PATIENCE_MS, &waits), STATUS_INTERRUPTED);
+    cr_assert_eq(waits.calls, 3);
+    cr_assert_not_null(strstr(fixture.problem, "told to end while process"), "%s", fixture.problem);
+    end_child(pid);
+
+    waits = (struct waits){.ends_at = 1};
+    cr_assert_eq(open_waiting(&fixture, JOURNAL_PATIENCE_MS, &waits), STATUS_OK);
+    pid = start_child(begin_and_stand_still, &fixture);
+    add_store(&fixture, 1);
+    cr_assert_eq(fixture_try(&fixture), STATUS_INTERRUPTED);
+    cr_assert_eq(waits.calls, 1);
+    cr_assert_eq(journal_verdict(fixture.journal), STATUS_INTERRUPTED);
+    end_child(pid);
+    add_store(&fixture, 1);
+    cr_assert_eq(fixture_try(&fixture), STATUS_INTERRUPTED, "nothing is written any more");
+    cr_assert_eq(count_records(&fixture), 0);
     fixture_end(&fixture);
 }
 
@@ -210,7 +283,7 @@ Test(journal, refuses_a_format_that_it_does_not_know, .timeout = 10)
     fixture_begin(&fixture);
     journal_close(&fixture.journal);
     execute(fixture.folder, "PRAGMA user_version = 2");
-    cr_assert_eq(fixture_open(&fixture, 2, PATIENCE_MS), STATUS_CONFIG);
+    cr_assert_eq(fixture_open(&fixture, 2), STATUS_CONFIG);
     cr_assert_not_null(strstr(fixture.problem, "has format 2, and this program knows format 1"));
     execute(fixture.folder, "PRAGMA user_version = 1");
     fixture_reopen(&fixture, 2);
@@ -224,7 +297,7 @@ Test(journal, refuses_a_database_of_somebody_else, .timeout = 10)
     fixture_begin(&fixture);
     journal_close(&fixture.journal);
     execute(fixture.folder, "PRAGMA application_id = 5");
-    cr_assert_eq(fixture_open(&fixture, 2, PATIENCE_MS), STATUS_CONFIG);
+    cr_assert_eq(fixture_open(&fixture, 2), STATUS_CONFIG);
     cr_assert_not_null(strstr(fixture.problem, "no journal"));
     fixture_end(&fixture);
 }
@@ -241,7 +314,7 @@ Test(journal, refuses_a_file_that_is_no_database, .timeout = 10)
     memset(junk, 'x', sizeof(junk));
     cr_assert_eq(write(descriptor, junk, sizeof(junk)), (ssize_t)sizeof(junk));
     close(descriptor);
-    cr_assert_eq(fixture_open(&fixture, 2, PATIENCE_MS), STATUS_CONFIG, "%s", fixture.problem);
+    cr_assert_eq(fixture_open(&fixture, 2), STATUS_CONFIG, "%s", fixture.problem);
     fixture_end(&fixture);
 }
 
@@ -251,15 +324,16 @@ Test(journal, says_why_its_folder_cannot_be_made, .timeout = 10)
     struct epoch epoch;
     struct journal *journal = NULL;
     char problem[256];
-    cr_assert_eq(journal_open("/dev/null/journal", &id, 0, &journal, &epoch, problem,
+    cr_assert_eq(journal_open("/dev/null/journal", &id, &no_patience, &journal, &epoch, problem,
                               sizeof(problem)),
                  STATUS_CANNOT_CREATE);
     cr_assert_not_null(strstr(problem, "cannot create the folder '/dev/null"), "%s", problem);
-    cr_assert_eq(journal_open("", &id, 0, &journal, &epoch, problem, sizeof(problem)),
+    cr_assert_eq(journal_open("", &id, &no_patience, &journal, &epoch, problem, sizeof(problem)),
                  STATUS_CANNOT_CREATE);
     static char long_name[8000];
     memset(long_name, 'n', sizeof(long_name) - 1);
-    cr_assert_eq(journal_open(long_name, &id, 0, &journal, &epoch, problem, sizeof(problem)),
+    cr_assert_eq(journal_open(long_name, &id, &no_patience, &journal, &epoch, problem,
+                              sizeof(problem)),
                  STATUS_CANNOT_CREATE);
     cr_assert_null(journal);
 }

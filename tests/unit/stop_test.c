@@ -43,6 +43,17 @@ Test(stop, turns_each_signal_into_something_to_read)
     }
 }
 
+Test(stop, is_waited_for_no_longer_than_told_and_left_to_be_taken)
+{
+    int descriptor = begin();
+    cr_assert_not(stop_wait(descriptor, 0));
+    cr_assert_not(stop_wait(descriptor, 1));
+    cr_assert_eq(kill(getpid(), SIGTERM), 0);
+    cr_assert(stop_wait(descriptor, INT64_MAX));
+    cr_assert(stop_wait(descriptor, 0));
+    cr_assert_eq(stop_take(descriptor), SIGTERM);
+}
+
 Test(stop, survives_a_reader_that_is_gone)
 {
     begin();
