@@ -1,6 +1,6 @@
 """Looks at a running broker from outside, by raw messages of proto/PROTOCOL.md: what the ledger
 knows, what a request is answered, what is published. It is no agency: it leaves no trace but for
-hello(), which opens an attempt as any agency's does.
+hello(), which opens an attempt as any agency's does, and push().
 """
 import time
 
@@ -43,6 +43,14 @@ class Observer:
     def hello(self, agency, bets_max=131072, bytes_max=65536):
         """What an agency that asks first is told: kind and fields."""
         return self.ask(wire.HELLO, agency, 1, 0, bets_max, bytes_max, False, 0)[:2]
+
+    def push(self, *messages):
+        """Messages on bets, in this order; they leave while the observer is there."""
+        bets = self.context.socket(zmq.PUSH)
+        bets.setsockopt(zmq.IMMEDIATE, 1)
+        bets.connect(f"tcp://127.0.0.1:{self.port + 1}")
+        for frames in messages:
+            bets.send_multipart(frames)
 
     def known(self, agency, attempt=1):
         """The ledger's digests of an agency: {seq: digest}. Empty before it has said HELLO."""

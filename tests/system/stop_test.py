@@ -5,14 +5,18 @@ Started again in order, the draw goes on and everybody gets his winners.
 """
 import contextlib
 import os
+import re
 import signal
 import socket
 import sqlite3
 import subprocess
 import unittest
 
+import wire
 from case import NUMBER, SystemCase
 from cluster import DEADLINE_S, SAMPLES, Cluster, sample
+from fake_dispatch import Batch
+from observer import Observer
 
 PIPE_BYTES = 65536  # what a pipe takes without a reader
 AT_THE_BARRIER = r"consulta_ganadores .* in_progress .* finished: 1 of 2"
@@ -238,13 +242,31 @@ class Stop(SystemCase):
 
     @each_signal
     def test_worker_that_stores(self, cluster, number):
-        """Held by a group commit that waits a second for more."""
+        """In the middle of a group commit, which waits a second for more. The test itself sends the
+        batches, and behind them one to each worker that it has to reject: once it has said so,
+        those before it are in its group. All weigh the same, so the workers get them in turn."""
         broker, workers = self.start_draw(cluster, 2, commit_ms=1000, commit_bytes=8 << 20)
-        agencies = [self.agency(cluster, i, batch_bets=100) for i in (1, 2)]
-        for agency in agencies:
-            agency.wait_line(SENDING)
+        workers.wait_line("registro .* success", skip=1)
+        bets = [["Ana", "Paz", str(row), "1999-03-17", NUMBER] for row in range(100)]
+        good = [Batch(1, seq, bets) for seq in range(20)]
+        bad = [Batch(agency, 99, bets, digest=b"d" * 32) for agency in (1, 2)]
+        with Observer(cluster) as observer:
+            for agency in (1, 2):
+                self.assertEqual(observer.hello(agency)[0], wire.ADMITTED)
+            observer.push(*([batch.header(), batch.body] for batch in good + bad))
+            for agency in (1, 2):
+                workers.wait_line(f"apuesta_recibida .* fail .* agency: {agency} .* seq: 99 ")
         self.stop(workers, 0, number)
+        said = re.findall(r"action: (stop \| result: in_progress|apuesta_almacenada.*)",
+                          workers.log())
+        stored = "apuesta_almacenada | result: success | cantidad: 1000 | batches: 10"
+        self.assertEqual(sorted(said), sorted(2 * [stored, "stop | result: in_progress"]))
+        self.assertEqual(said[0], "stop | result: in_progress")
         workers = cluster.workers(2)
+        with Observer(cluster) as observer:
+            known = observer.wait_known([1], lambda known: len(known) == len(good))
+        self.assertEqual(known, {(1, batch.seq): batch.digest for batch in good})
+        agencies = [self.agency(cluster, i, start_over=True) for i in (1, 2)]
         self.expect_right_end(cluster, broker, workers, agencies)
 
     @each_signal
