@@ -42,9 +42,10 @@ UNIT := status pack bet csv csv_faults batch digest seqset message item manifest
     broker_requests broker_seal broker_stores broker_trust command csv_pieces cuts \
     cutter dispatch_model dispatch draw durable fingerprint flags flights journal_load \
     journal ledger_model ledger lmdb_value lock options_text outgoing output pace \
-    payloads pool protocol_vectors reader record report result results roll rows sample \
-    scanner schema settings source states store_lmdb store_memory stores window winners \
-    word worker_acks worker_count worker_disk worker_intake worker_sealing worker
+    payloads pool progress protocol_vectors reader record report result results roll \
+    rows sample scanner schema settings source states store_lmdb store_memory stores \
+    window winners word worker_acks worker_count worker_disk worker_intake \
+    worker_sealing worker
 PROGRAMS := sorteo-broker sorteo sorteo-agency sorteo-worker
 
 # ---- tools ----

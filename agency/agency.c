@@ -128,12 +128,9 @@ void agency_on_sent(struct agency *agency, int64_t now_ms, uint32_t seq)
         agency_fail(agency, AGENCY_CAUSE_MEMORY);
         return;
     }
-    if (seq >= agency->sent_below) {
-        agency->sent_below = seq + 1;
-        agency->bets_sent += cut->bets;
-    } else {
-        agency->batches_again++;
-    }
+    agency->batches_again += seq < agency->sent_below;
+    for (; agency->sent_below <= seq; agency->sent_below++)
+        agency->bets_sent += cuts_at(&agency->cuts, agency->sent_below)->bets;
     agency->moved_at = now_ms;
     agency_advance(agency, now_ms);
 }
@@ -258,6 +255,7 @@ void agency_count(const struct agency *agency, struct agency_counts *counts)
 {
     *counts = (struct agency_counts){
         .batches_cut = agency->cuts.count,
+        .batches_sent = agency->sent_below,
         .batches_durable = agency->window.durable.members,
         .batches_in_flight = agency->window.flying.members,
         .batches_again = agency->batches_again,

@@ -72,10 +72,11 @@ struct agency_barrier {
 /* For progress lines. */
 struct agency_counts {
     uint32_t batches_cut;
+    uint32_t batches_sent; /* once at least, by this process or one before */
     uint32_t batches_durable;
     uint32_t batches_in_flight;
     uint64_t batches_again; /* sent more than once, in all */
-    uint64_t bets_sent;     /* first sendings only */
+    uint64_t bets_sent;     /* in batches_sent */
     uint32_t unanswered;    /* requests in a row */
     uint64_t ignored;       /* replies and events that fitted nothing */
 };

@@ -58,7 +58,7 @@ struct agency {
     uint32_t digests_from;
 
     uint64_t batches_again;
-    uint64_t bets_sent;
+    uint64_t bets_sent;  /* in the batches below sent_below */
     uint32_t sent_below; /* every seq below was sent or durable once */
     uint64_t ignored;
 };

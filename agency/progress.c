@@ -66,7 +66,7 @@ static void say_sending(struct progress *progress, const struct agency *agency, 
     log_event(LOG_INFO, "apuesta_enviada", LOG_IN_PROGRESS,
               "cantidad: %" PRIu64 " | batches: %" PRIu32 " | durable: %" PRIu32
               " | waiting_for: the acknowledgement of %" PRIu32 " batches",
-              counts.bets_sent, counts.batches_cut, counts.batches_durable,
+              counts.bets_sent, counts.batches_sent, counts.batches_durable,
               counts.batches_in_flight);
 }
 

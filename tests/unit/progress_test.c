@@ -1,0 +1,98 @@
+/* What an agency tells its user while it sends and waits. */
+#include "agency/progress.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "tests/unit/agency_stage.h"
+
+static struct stage stage;
+static struct progress progress;
+static int saved_stderr;
+static int log_pipe[2];
+static char text[8192];
+
+/* Lines are caught from here on. */
+static void set_up(void)
+{
+    const struct agency_terms terms = stage_terms();
+    cr_assert_eq(pipe(log_pipe), 0);
+    saved_stderr = dup(STDERR_FILENO);
+    cr_assert_geq(dup2(log_pipe[1], STDERR_FILENO), 0);
+    log_begin("sorteo-agency 3");
+    stage_begin(&stage, &terms);
+}
+
+static void tear_down(void)
+{
+    stage_end(&stage);
+}
+
+TestSuite(progress, .timeout = 10, .init = set_up, .fini = tear_down);
+
+static void turn(void)
+{
+    progress_turn(&progress, stage.agency, "broker:5555", stage.now_ms);
+}
+
+/* Ends the catching; fails unless `line` is in what was written. */
+static void expect_line(const char *line)
+{
+    cr_assert_geq(dup2(saved_stderr, STDERR_FILENO), 0);
+    close(log_pipe[1]);
+    ssize_t bytes = read(log_pipe[0], text, sizeof text - 1);
+    text[bytes > 0 ? bytes : 0] = '\0';
+    cr_assert_not_null(strstr(text, line), "%s", text);
+}
+
+Test(progress, counts_bets_and_batches_that_were_sent_not_those_that_were_cut)
+{
+    stage_admit(&stage, 0);
+    stage_cut(&stage, 5);
+    cr_assert_eq(stage_send(&stage, 2), 2);
+    turn();
+    expect_line("action: apuesta_enviada | result: in_progress | cantidad: 20 | batches: 2 | "
+                "durable: 0 | waiting_for: the acknowledgement of 2 batches\n");
+}
+
+Test(progress, counts_what_a_process_before_has_sent)
+{
+    stage_admit(&stage, 3);
+    stage_cut(&stage, 6);
+    cr_assert_eq(stage_send(&stage, 1), 1);
+    turn();
+    expect_line("| cantidad: 40 | batches: 4 | durable: 3 | waiting_for: the acknowledgement of 1 "
+                "batches\n");
+}
+
+Test(progress, counts_a_batch_once_however_often_it_is_sent)
+{
+    stage_admit(&stage, 0);
+    stage_cut(&stage, 5);
+    cr_assert_eq(stage_send(&stage, 2), 2);
+    stage_tell(&stage, 1, 0, 0, 0);
+    cr_assert_eq(stage_send(&stage, 1), 1);
+    turn();
+    expect_line("| cantidad: 20 | batches: 2 | durable: 0 | waiting_for: the acknowledgement of 1 "
+                "batches\n");
+}
+
+Test(progress, says_once_that_everything_was_sent_with_what_was_sent_again)
+{
+    stage_admit(&stage, 0);
+    stage_cut(&stage, 2);
+    cr_assert_eq(stage_send(&stage, 2), 2);
+    stage_tell(&stage, 1, 1, 0, 0);
+    cr_assert_eq(stage_send(&stage, 1), 1);
+    stage_read_to_end(&stage);
+    stage_tick(&stage);
+    stage_finish(&stage, 2, 2);
+    turn();
+    stage.now_ms += PROGRESS_WAITING_MS;
+    turn();
+    expect_line("apuesta_enviada | result: success | cantidad: 20 | batches: 2 | rejected: 0 | "
+                "sent_again: 1\n");
+    const char *first = strstr(text, "apuesta_enviada");
+    cr_assert_null(strstr(first + 1, "apuesta_enviada"), "%s", text);
+    cr_assert_not_null(strstr(text, "consulta_ganadores | result: in_progress"), "%s", text);
+}
