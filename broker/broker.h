@@ -111,7 +111,8 @@ bool broker_wants_bets(const struct broker *broker);
 enum status broker_verdict(const struct broker *broker, const char **problem);
 
 /* A line for the log when something changed since the last call (who is missing, phases, stores):
- * the shell writes them. returns false when there is none. */
+ * the shell writes them once the turn's records are durable, and drops them where they cannot be.
+ * returns false when there is none. */
 struct broker_event {
     const char *action;        /* "sorteo" */
     int result;                /* enum log_result */

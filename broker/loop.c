@@ -299,7 +299,16 @@ static enum status get_verdict(struct loop *loop)
     return status;
 }
 
-/* First the records, then the core's answer to their being durable, until none is left. */
+/* What a turn would have said that nothing is left of. */
+static void drop_events(struct loop *loop)
+{
+    struct broker_event event;
+    while (broker_next_event(loop->broker, &event))
+        continue;
+}
+
+/* First the records, then what is to be told of them and the core's answer to their being durable,
+ * until none is left. */
 static enum status journal_records(struct loop *loop)
 {
     enum status status = get_verdict(loop);
@@ -309,14 +318,17 @@ static enum status journal_records(struct loop *loop)
         CHECK(count < TRANSACTIONS_PER_TURN);
         status = journal_write(loop->journal, loop->records);
         records_reset(loop->records);
-        if (status == STATUS_OK)
+        if (status == STATUS_OK) {
+            log_events(loop);
             broker_committed(loop->broker, loop->now_ms, loop->wall_ms);
+        }
         status = get_verdict(loop);
     }
     return status;
 }
 
-/* Makes what the turn decided durable, then sends what it said. errors: the loop's end; END too. */
+/* Makes what the turn decided durable, then sends and logs what it said. errors: the loop's end;
+ * END too. */
 static enum status settle(struct loop *loop)
 {
     enum status status = journal_records(loop);
@@ -326,11 +338,12 @@ static enum status settle(struct loop *loop)
             loop->problem = "cannot send on a socket";
             status = sent;
         }
+        log_events(loop);
     } else {
         records_reset(loop->records);
         delivery_discard(loop->delivery, loop->outbox);
+        drop_events(loop);
     }
-    log_events(loop);
     return status;
 }
 

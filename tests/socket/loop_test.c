@@ -104,11 +104,34 @@ static void decide_and_answer(struct broker *broker, const struct heard *heard, 
         struct record record = {.kind = RECORD_STORE, .store = {{9}}};
         records_add(broker->records, &record);
         answer_ok(broker, heard->peer, 1);
+        broker->noted++;
     } else if (heard->kind == HEARD_COMMITTED && world.step == 0) {
         struct record record = {.kind = RECORD_STORE, .store = {{10}}};
         records_add(broker->records, &record);
         world.step = 1;
+        cr_assert_eq(broker->taken, 1, "what was said of the transaction before is true by now");
+        broker->noted++;
     }
+}
+
+/* The log goes into a pipe from here on. */
+static int log_pipe[2];
+
+static void catch_log(void)
+{
+    cr_assert_eq(pipe(log_pipe), 0);
+    cr_assert_geq(dup2(log_pipe[1], STDERR_FILENO), 0);
+    cr_assert_eq(close(log_pipe[1]), 0);
+}
+
+/* Nothing is caught any more. returns all that was. */
+static const char *caught_log(void)
+{
+    static char lines[8192];
+    cr_assert_geq(dup2(STDOUT_FILENO, STDERR_FILENO), 0);
+    ssize_t bytes = read(log_pipe[0], lines, sizeof(lines) - 1);
+    lines[bytes > 0 ? bytes : 0] = '\0';
+    return lines;
 }
 
 static void ask_once(struct broker *broker)
@@ -118,6 +141,13 @@ static void ask_once(struct broker *broker)
     expect_answer(world.rendezvous, 0, 1);
     if (world.step == 2)
         finish(broker);
+}
+
+static void ask_once_and_look(struct broker *broker)
+{
+    if (broker->noted == 1)
+        cr_assert_eq(broker->taken, 0, "the turn is not durable yet");
+    ask_once(broker);
 }
 
 static enum status count_record(void *count, const struct record *record)
@@ -143,6 +173,15 @@ Test(loop, journals_until_no_record_is_left_and_sends_only_then)
     cr_assert_eq(count, 2);
 }
 
+Test(loop, writes_the_lines_of_a_turn_once_it_is_durable)
+{
+    catch_log();
+    cr_assert_eq(run(ask_once_and_look, decide_and_answer), STATUS_END);
+    const char *lines = caught_log();
+    cr_assert_not_null(strstr(lines, "event: 1"), "%s", lines);
+    cr_assert_not_null(strstr(lines, "event: 2"), "%s", lines);
+}
+
 static void ask_for_ever(struct broker *broker)
 {
     struct frames frames;
@@ -152,10 +191,13 @@ static void ask_for_ever(struct broker *broker)
 }
 
 /* [M-26] [M-28] */
-Test(loop, sends_nothing_of_a_turn_that_could_not_be_journaled)
+Test(loop, sends_and_says_nothing_of_a_turn_that_could_not_be_journaled)
 {
     open_journal(&world.rival);
+    catch_log();
     cr_assert_eq(run(ask_for_ever, decide_and_answer), STATUS_FENCED);
+    const char *lines = caught_log();
+    cr_assert_null(strstr(lines, "event"), "%s", lines);
     cr_assert_not_null(strstr(world.problem, "belongs to a newer broker"));
     cr_assert_eq(world.broker.heard_count, 1);
     loop_destroy(&world.loop); /* waits for whatever would still leave */
@@ -176,7 +218,10 @@ static void decide_and_give_up(struct broker *broker, const struct heard *heard,
 
 Test(loop, decides_nothing_after_the_cores_own_verdict)
 {
+    catch_log();
     cr_assert_eq(run(ask_for_ever, decide_and_give_up), STATUS_FENCED);
+    const char *lines = caught_log();
+    cr_assert_null(strstr(lines, "event"), "%s", lines);
     cr_assert_str_eq(world.problem, "the core's own reason");
     uint32_t count = 0;
     cr_assert_eq(journal_load(world.journal, count_record, &count), STATUS_OK);

@@ -198,13 +198,15 @@ class Refusals(SystemCase):
                     self.expect_exit(self.cluster.broker(), 75, str(self.cluster.port + offset))
 
     def test_journal_taken_over(self):
-        """A second broker on one journal takes over; the first one ends at its next decision."""
+        """A second broker on one journal takes over; the first one ends at its next decision, which
+        was never made: its log says nothing of it."""
         with self.cluster_of(2) as self.cluster, self.cluster_of(2) as other:
             broker, workers = self.start_draw(self.cluster)
             second = other.broker(data=self.cluster.path("broker"))
             second.wait_line("action: listen")
             self.agency(1)
             self.expect_exit(broker, 78)
+            self.assertNotIn("action: agencia", broker.log())
             self.stop(second, 0)
             self.stop(workers, 0)
 

@@ -217,6 +217,7 @@ class Stop(SystemCase):
             broker.wait_line(WAITING_FOR_JOURNAL)
             self.stop(broker, 0, number)
             self.assertNotIn("hello | result: success", agencies[0].log())
+            self.assertNotIn("action: agencia", broker.log())
         broker = cluster.broker()
         agencies.append(self.agency(cluster, 2))
         self.expect_right_end(cluster, broker, workers, agencies)
