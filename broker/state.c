@@ -147,12 +147,16 @@ void broker_note_draw(struct broker *broker)
 
 enum status broker_open_draw(struct broker *broker, const struct terms *terms, bool is_restored)
 {
+    if (terms->roster_count > AGENCIES_MAX)
+        return STATUS_LIMIT;
     dispatch_drop_all(broker->dispatch);
     broker_close_draw(broker);
     broker->draw = terms->number.draw;
     broker->state = DRAW_OPEN;
     broker->terms = *terms;
-    broker->terms.roster = broker->options.terms.roster;
+    broker->terms.roster = terms->roster_count > 0 ? broker->draw_roster : NULL;
+    if (terms->roster_count > 0)
+        memcpy(broker->draw_roster, terms->roster, terms->roster_count * sizeof *terms->roster);
     broker->commitment = (struct digest){0};
     broker->is_decided = false;
     memset(broker->seal_parts_sent, 0, sizeof broker->seal_parts_sent);

@@ -38,7 +38,8 @@ struct broker {
     /* The draw that runs, or the last one. draw 0: none has opened yet. */
     uint32_t draw;
     enum draw_state state;
-    struct terms terms; /* what it opened with; roster points to ours */
+    struct terms terms; /* what it opened with; roster points to the next, or is NULL */
+    uint32_t draw_roster[AGENCIES_MAX];
     struct digest commitment;
     struct roll *roll;
     struct barrier *barrier;

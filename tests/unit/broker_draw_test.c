@@ -381,27 +381,6 @@ Test(broker_draw, a_published_draw_is_never_made_void, .timeout = 10)
 }
 
 /* [M-60] */
-Test(broker_draw, other_flags_than_at_the_opening_are_refused, .timeout = 10)
-{
-    for (int flag = 0; flag < 6; flag++) {
-        struct bench bench;
-        const char *problem;
-        begin(&bench);
-        struct terms *terms = &bench.options.terms;
-        terms->agencies_required += flag == 0;
-        terms->number.range_last += flag == 1;
-        terms->number.given += flag == 2;
-        terms->barrier_timeout_ms += flag == 3;
-        terms->quorum += flag == 4;
-        terms->on_timeout = flag == 5 ? TIMEOUT_DRAW : TIMEOUT_VOID;
-        cr_assert_eq(bench_restart(&bench), STATUS_CONFIG, "flag %d", flag);
-        cr_assert_eq(broker_verdict(bench.broker, &problem), STATUS_CONFIG);
-        cr_assert_not_null(strstr(problem, "--"), "the flag is named: %s", problem);
-        bench_close(&bench);
-    }
-}
-
-/* [M-60] */
 Test(broker_draw, a_random_number_follows_from_a_seed_that_was_committed_to, .timeout = 10)
 {
     struct bench bench;

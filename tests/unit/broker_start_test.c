@@ -1,0 +1,52 @@
+/* Which flags a start goes on with: those that the draw opened with. */
+#include <criterion/criterion.h>
+
+#include "tests/unit/broker_bench.h"
+
+static void begin(struct bench *bench)
+{
+    struct broker_options options;
+    bench_options(&options);
+    bench_open(bench, &options);
+}
+
+/* [M-60] */
+Test(broker_start, other_flags_than_at_the_opening_are_refused, .timeout = 10)
+{
+    for (int flag = 0; flag < 6; flag++) {
+        struct bench bench;
+        const char *problem;
+        begin(&bench);
+        struct terms *terms = &bench.options.terms;
+        terms->agencies_required += flag == 0;
+        terms->number.range_last += flag == 1;
+        terms->number.given += flag == 2;
+        terms->barrier_timeout_ms += flag == 3;
+        terms->quorum += flag == 4;
+        terms->on_timeout = flag == 5 ? TIMEOUT_DRAW : TIMEOUT_VOID;
+        cr_assert_eq(bench_restart(&bench), STATUS_CONFIG, "flag %d", flag);
+        cr_assert_eq(broker_verdict(bench.broker, &problem), STATUS_CONFIG);
+        cr_assert_not_null(strstr(problem, "--"), "the flag is named: %s", problem);
+        bench_close(&bench);
+    }
+}
+
+Test(broker_start, another_roster_of_as_many_agencies_is_refused, .timeout = 10)
+{
+    static const uint32_t rosters[2][2] = {{1, 4}, {1, 5}};
+    struct bench bench;
+    struct broker_options options;
+    const char *problem;
+    bench_options(&options);
+    options.terms.roster = rosters[0];
+    options.terms.roster_count = 2;
+    bench_open(&bench, &options);
+    bench_hello(&bench, 4, 0);
+    bench.options.terms.roster = rosters[1];
+    cr_assert_eq(bench_restart(&bench), STATUS_CONFIG);
+    cr_assert_eq(broker_verdict(bench.broker, &problem), STATUS_CONFIG);
+    cr_assert_not_null(strstr(problem, "--roster"), "%s", problem);
+    bench.options.terms.roster = rosters[0];
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    bench_close(&bench);
+}
