@@ -137,6 +137,9 @@ void broker_note_draw(struct broker *broker)
                     "draw: %u | phase: %s | note: it is over and takes no bets; its result is told "
                     "until the linger ends; another draw needs another id (--draw)",
                     broker->draw, phase);
+    else if (broker->state == DRAW_VOIDING)
+        broker_note(broker, "sorteo", NOTE_IN_PROGRESS,
+                    "draw: %u | decision: void | waiting_for: a store to record it", broker->draw);
     else
         broker_note(broker, "sorteo", NOTE_IN_PROGRESS,
                     "draw: %u | phase: %s | agencies: %u | roster: %s | finished: %u", broker->draw,

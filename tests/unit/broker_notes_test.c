@@ -81,6 +81,21 @@ Test(broker_notes, a_start_says_where_the_draw_stands, .timeout = 10)
     bench_close(&bench);
 }
 
+Test(broker_notes, a_start_in_a_void_that_no_store_has_recorded_waits_for_one, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench, 2);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench.options.void_draw = 1;
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    cr_assert_eq(count_lines(&bench, "decision: void, by the operator", ""), 1);
+    bench.options.void_draw = 0;
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    cr_assert_eq(count_lines(&bench, "draw: 1 | decision: void", "waiting_for: a store"), 1);
+    bench_close(&bench);
+}
+
 Test(broker_notes, a_start_after_the_last_draw_waits_for_nobody, .timeout = 10)
 {
     struct bench bench;
