@@ -81,13 +81,15 @@ static bool is_blocked(const struct loop *loop)
 
 /* ---- the connection ---- */
 
-/* Closes the socket and opens another, which resolves the broker's name anew. */
+/* Gives the socket up and opens another, which resolves the broker's name anew. What was said on
+ * the one before must not arrive any more: a REGISTER that comes late would take the registration
+ * from the connection that lives. */
 static void dial(struct loop *loop, int64_t now_ms)
 {
     if (now_ms < loop->dial_at)
         return;
     drop_outbox(loop);
-    socket_close(&loop->zocket);
+    socket_discard(&loop->zocket);
     loop->dial_at = now_ms + RETRY_MS;
     char problem[TEXT_BYTES_MAX];
     enum status status = socket_open(loop->context, SOCKET_WORKER_DISPATCH, &loop->settings->broker,

@@ -286,6 +286,14 @@ void socket_close(void **zocket)
     *zocket = NULL;
 }
 
+void socket_discard(void **zocket)
+{
+    static const int linger_ms = 0;
+    if (*zocket != NULL)
+        CHECK(zmq_setsockopt(*zocket, ZMQ_LINGER, &linger_ms, sizeof linger_ms) == 0);
+    socket_close(zocket);
+}
+
 enum status socket_subscribe(void *zocket, const char *topic)
 {
     return zmq_setsockopt(zocket, ZMQ_SUBSCRIBE, topic, strlen(topic)) == 0 ? STATUS_OK : STATUS_IO;

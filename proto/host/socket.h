@@ -40,7 +40,10 @@ void socket_context_destroy(void **context);
  * use), UNREACHABLE (name not known), IO. */
 enum status socket_open(void *context, enum socket_purpose purpose, const struct address *address,
                         void **zocket, char *problem, size_t problem_bytes);
+/* Closes it; what was sent may still leave, as long as its purpose's LINGER says. */
 void socket_close(void **zocket);
+/* Closes it; what has not left by now never does. */
+void socket_discard(void **zocket);
 
 /* SUB only: prefix subscription. */
 enum status socket_subscribe(void *zocket, const char *topic);

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "proto/host/clock.h"
 #include "tests/socket/socket_fixture.h"
 
 TestSuite(socket_open, .init = begin, .timeout = 20);
@@ -189,4 +190,18 @@ Test(socket_context, ends_in_time_although_nobody_takes_the_last_words)
     cr_assert_eq(socket_send(worker, slice_of("stored"), false), STATUS_OK);
     socket_close(&worker);
     end(); /* without a LINGER: never */
+}
+
+Test(socket_context, ends_before_the_linger_when_the_last_words_were_discarded)
+{
+    begin();
+    void *worker = open_socket(SOCKET_WORKER_DISPATCH);
+    const int linger_ms = option_of(worker, ZMQ_LINGER);
+    cr_assert_eq(socket_send(worker, slice_of("register"), false), STATUS_OK);
+    int64_t begin_ms = clock_now_ms();
+    socket_discard(&worker);
+    cr_assert_null(worker);
+    socket_discard(&worker);
+    end();
+    cr_assert_lt(clock_now_ms() - begin_ms, linger_ms);
 }

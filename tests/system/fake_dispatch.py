@@ -1,7 +1,9 @@
 """The broker's half of dispatch (proto/PROTOCOL.md, section 9) for one worker: it says what a test
 tells it to, one message at a time, in the test's own thread.
 """
+import socket
 import struct
+import threading
 import time
 
 import zmq
@@ -51,6 +53,39 @@ class Manifest:
         self.root, self.number, self.draw = tree_head(leaves), number, draw
         head = [1, draw, 0, 9999, True, number, bytes(32), self.root, number, len(entries)]
         self.packed = b"".join(pack(part) for part in (head, *entries))
+
+
+class Gate:
+    """A port whose connections are taken and stay silent, as a paused broker's, until they are let
+    through to another port, in the order in which they came."""
+
+    def __init__(self, port, target):
+        self.listener, self.target = socket.create_server(("127.0.0.1", port)), target
+        self.listener.settimeout(DEADLINE_S)
+        self.ends = []
+
+    def wait_for_connection(self):
+        self.ends.append(self.listener.accept()[0])
+
+    def open(self):
+        for held in list(self.ends):
+            onward = socket.create_connection(("127.0.0.1", self.target))
+            self.ends.append(onward)
+            for source, sink in ((held, onward), (onward, held)):
+                threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
+
+    @staticmethod
+    def _pass_on(source, sink):
+        try:
+            while received := source.recv(65536):
+                sink.sendall(received)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # one of the two ends has gone
+
+    def close(self):
+        for end in (self.listener, *self.ends):
+            end.close()
 
 
 class FakeDispatch:

@@ -1,10 +1,10 @@
 """sorteo-worker against a broker that the test plays: what it acknowledges is in its store after a
 kill, what it seals was read back, which broker it obeys, what it rejects, and how it counts."""
 from case import SystemCase
-from cluster import Cluster
+from cluster import Cluster, free_ports
 from fake_dispatch import (COUNT, COUNTED, DISMISSED, FENCED, FORGET, FORWARD, FOUND, PING,
                            REGISTER, REJECTED, SEAL, SEAL_VOID, SEALED, STORED, WELCOME, WHO, Batch,
-                           FakeDispatch, Manifest)
+                           FakeDispatch, Gate, Manifest)
 from stranger_test import is_readable, shown_messages, spoiled
 from wire import REASONS, pack, unpack_all
 
@@ -99,6 +99,22 @@ class WorkerProgram(SystemCase):
         self.assertNotEqual(second[2], first[2])
         self.assertNotEqual(self.broker.peer, peer)
         self.assertEqual((len(peer), peer[0]), (5, 0))  # of the ROUTER's own making
+
+    def test_a_connection_that_was_given_up_says_nothing_any_more(self):
+        """A broker that stands still takes two connections, the second after a lease without a word
+        on the first, and then goes on: it hears one REGISTER, on the one that lives. What is
+        welcome on the other would wait for nobody, and cost the one that lives its registration."""
+        port = free_ports()
+        gate = Gate(port + 3, self.cluster.port + 3)
+        self.addCleanup(gate.close)
+        worker = self.start(broker=f"127.0.0.1:{port}")
+        gate.wait_for_connection()
+        worker.wait_line("the broker is silent: dialing again")
+        gate.wait_for_connection()
+        gate.open()
+        self.broker.welcome()
+        worker.wait_line("registro .* success .* epoch: 1 ")
+        self.store(Batch(7, 0, bets(1)))
 
     def test_sealed_is_told_after_every_batch_was_read_back(self):
         """[M-53]: a batch whose bytes have changed on the disk is deleted, and the worker registers
