@@ -33,7 +33,7 @@ SUPPORT := sim/journal_memory unit/broker_bench sim/store_image sim/store_memory
 SIM := plan file network trace broker_actor worker_actor agency_actor told inside invariants \
     mishaps world parts part_barrier part_ledger part_count
 SIM_MAINS := main exhaust
-BENCH := worker_store
+BENCH := hot_path journal worker_store
 SOCKET := socket socket_open loop loop_batches broker worker
 UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
     clock log options stop address agency_hello agency_replies agency_result \

@@ -74,7 +74,7 @@ enum ledger_verdict {
 /* The predicate "finished". For an agency whose declaration is journaled another count or other
  * bets differ at once, and the root is not looked at: whoever asks has compared the declaration
  * with the journaled one. cost: O(1) while fewer are durable than declared; O(batches) SHA-256 of
- * 65 bytes when all is durable (174 ns each), none where the digests are declared already. */
+ * 65 bytes when all is durable, none where the digests are declared already. */
 enum ledger_verdict ledger_verify(const struct ledger *ledger, struct hasher *hasher,
                                   uint32_t agency, const struct declaration *declaration);
 

@@ -9,7 +9,7 @@
 
 enum {
     PARTS_MAX = MANIFEST_BYTES_MAX / CHUNK_BYTES_MAX,
-    STEP_BYTES_MAX = 4 << 20, /* read in one step, about 3 ms of hashing */
+    STEP_BYTES_MAX = 4 << 20, /* read in one step: a few ms of hashing (tests/bench/hot_path) */
     STEP_BATCHES_MAX = 256,   /* looked at in one step */
 };
 

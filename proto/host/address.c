@@ -63,8 +63,9 @@ bool address_is_literal(const char *host)
 
 /* ---- as the machine knows it ---- */
 
-/* A name service that does not answer holds the caller for 2 s (10 s by default, measured): a
- * program ends within 5 s of SIGTERM. The settings are the calling thread's own. */
+/* A name service that does not answer holds the caller for 2 s, and not for the 10 s that
+ * resolv.conf(5) has by default (two tries of 5 s): a program ends within 5 s of SIGTERM. The
+ * settings are the calling thread's own. */
 static int look_up(const char *host, struct addrinfo **found)
 {
     if (res_init() == 0) {

@@ -1,6 +1,6 @@
 /* Three tables say what a socket is: its purpose gives type, port and options, and every option
  * that matters stands here with its reason, so that none is libzmq's (or czmq's) default by
- * accident. Numbers that were measured on libzmq 4.3.4 say so. Who may talk to whom about what:
+ * accident. Who may talk to whom about what:
  * PROTOCOL.md. */
 #include "proto/host/socket.h"
 
@@ -33,9 +33,9 @@ static const struct setting settings_of_all[] = {
     /* Per frame, off by default. One frame above it closes the sender's connection without a word,
      * and everything behind it is gone: senders keep to the cap that HELLO tells. */
     {ZMQ_MAXMSGSIZE, FRAME_BYTES_MAX},
-    /* ZMTP's heartbeats turn a stall into a loss (a cut of 4 s lost 0 messages without them, 850
-     * with). Leases are the protocol's business. TCP's own keepalive only frees the descriptors of
-     * peers whose machine is gone: after 30 + 3 * 10 s. */
+    /* ZMTP's heartbeats turn a stall into a loss: they end the connection, and what was on its way
+     * is gone. Leases are the protocol's business. TCP's own keepalive only frees the descriptors
+     * of peers whose machine is gone: after 30 + 3 * 10 s. */
     {ZMQ_HEARTBEAT_IVL, 0},
     {ZMQ_TCP_KEEPALIVE, 1},
     {ZMQ_TCP_KEEPALIVE_IDLE, 30},
@@ -45,11 +45,11 @@ static const struct setting settings_of_all[] = {
 };
 
 static const struct setting settings_of_binders[] = {
-    /* 200 subscribers at once: with 100, libzmq's default, 103 were served in the first second. */
+    /* All agencies may dial at once: above libzmq's default, 100, a SYN is dropped, and tried again
+     * a second later. */
     {ZMQ_BACKLOG, 1024},
-    /* Who connects and says nothing holds a descriptor that long. 30 s, the default, lets 400 of
-     * them lock everybody out; 2 s is room for 1,500 handshakes with keys (0.5 ms each) after a
-     * restart. */
+    /* Who connects and says nothing holds a descriptor that long: with 30 s, the default, a few
+     * hundred of them lock everybody out; a handshake, with keys too, takes a small part of 2 s. */
     {ZMQ_HANDSHAKE_IVL, 2000},
     {0, 0},
 };
@@ -102,8 +102,8 @@ struct kind {
     /* Messages per peer, 0 = no bound. Both ends' and the kernel's buffers add up. */
     int send_mark;
     int receive_mark;
-    /* 1: a message only enters a connection that stands (0 lost 50 of 100 to dead endpoints). 0: a
-     * first word waits in the socket until it does. */
+    /* 1: a message only enters a connection that stands, and is not lost with an attempt at one. 0:
+     * a first word waits in the socket until it does. */
     int immediate;
     const struct setting *own; /* what only this type has */
 };
@@ -112,12 +112,12 @@ struct kind {
  * - A REQ has one request under way, so one reply waits. Two bound what a peer costs that asks and
  *   does not read; above, the reply is dropped, and asked for again. An agency closes its REQ after
  *   UNANSWERED_REDIAL requests, so it never meets its own mark.
- * - 500 peers that ignore their window took a PULL of 64 KiB batches to 3.9 GB at the default 1000,
- *   to 207 MB at 2, to 55 MB at 1. The sender's queue is short too: a MARK leaves close behind its
- *   batches.
+ * - A PULL's mark is for each peer: 500 that ignore their window fill 500 * 1000 batches of 64 KiB
+ *   (32 GB) at the default, 32 MB at 1. The sender's queue is short too: a MARK leaves close behind
+ *   its batches.
  * - PUB has one page for each agency and draw. Above, it is dropped: the query is the truth.
- * - Above its mark a ROUTER drops without an error (40,197 of 78,697 batches inside 8 MiB of
- *   credit), so dispatch has none: the credit is the bound. A DEALER answers AGAIN instead. */
+ * - Above its mark a ROUTER drops without an error, and 8 MiB of credit are thousands of small
+ *   batches: so dispatch has none, the credit is the bound. A DEALER answers AGAIN instead. */
 static const struct kind kinds[] = {
     /*                              type    port  binds linger send receive immediate own */
     [SOCKET_BROKER_RENDEZVOUS] = {ZMQ_ROUTER, 0, true, 1000, 2, 2, 0, settings_of_replies},
@@ -144,9 +144,8 @@ enum status socket_context_create(int sockets_max, void **context)
     void *created = zmq_ctx_new();
     if (created == NULL)
         return STATUS_NO_MEMORY;
-    /* Received without a copy, a small message that comes alone pins its whole read of 8 KiB
-     * (20,000 of 100 bytes: 160 MB, copied 4.5 MB). What is larger than a read goes straight into a
-     * message of its own either way: at 64 KiB there is no difference above the noise. */
+    /* Received without a copy, a small message that comes alone pins its whole read of 8 KiB. What
+     * is larger than a read goes straight into a message of its own either way. */
     if (zmq_ctx_set(created, ZMQ_MAX_SOCKETS, sockets_max) != 0 ||
         zmq_ctx_set(created, ZMQ_IO_THREADS, 1) != 0 ||
         zmq_ctx_set(created, OPTION_ZERO_COPY_RECEIVE, 0) != 0) {

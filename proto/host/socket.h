@@ -1,6 +1,6 @@
 /* The only place where a ZeroMQ socket is opened: every option that matters is set explicitly,
  * before bind or connect, and its return code checked. One thread owns one socket. Below it is
- * libzmq's own API (zmq_poll, zmq_msg_t); what was measured of it stands at each option in
+ * libzmq's own API (zmq_poll, zmq_msg_t); what it does by itself stands at each option in
  * socket.c. */
 #ifndef SORTEO_PROTO_HOST_SOCKET_H
 #define SORTEO_PROTO_HOST_SOCKET_H

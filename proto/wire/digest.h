@@ -25,8 +25,8 @@ static inline bool digest_is_equal(const struct digest *a, const struct digest *
  * then. */
 void digest_unpack(struct unpacker *unpacker, struct digest *digest);
 
-/* SHA-256 with a fetched algorithm and a reused context: 174 ns against 509 for 65 bytes. One
- * thread owns a hasher. */
+/* SHA-256 with a fetched algorithm and a reused context: less than half the time of a one-shot call
+ * for a node of a tree (tests/bench/hot_path). One thread owns a hasher. */
 struct hasher;
 
 /* errors: NO_MEMORY. */

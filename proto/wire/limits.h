@@ -15,11 +15,12 @@ enum {
     BET_PACKED_BYTES_MAX = 256, /* 1 + (2+100) * 2 + (2+32) + (1+10) + 5 = 255 */
 
     /* A batch. */
-    BATCH_WEIGHT_EXTRA_BYTES =
-        512,                      /* what a batch costs a queue besides its body: 413 B measured */
-    BATCH_BYTES_MIN = 512,        /* holds one bet of any size */
-    BATCH_BYTES_MAX = 512 * 1024, /* largest body; a frame's half, so that two fit anywhere */
-    BATCH_BYTES_DEFAULT = 64 * 1024, /* where a hop's and a store's measured curves bend */
+    /* What a batch costs a queue besides its body, rounded up: two messages of libzmq's with their
+     * contents, a parcel, malloc's own. */
+    BATCH_WEIGHT_EXTRA_BYTES = 512,
+    BATCH_BYTES_MIN = 512,           /* holds one bet of any size */
+    BATCH_BYTES_MAX = 512 * 1024,    /* largest body; a frame's half, so that two fit anywhere */
+    BATCH_BYTES_DEFAULT = 64 * 1024, /* 1,600 bets of 40 bytes, and 500 of them in a queue */
     BATCH_BETS_MAX =
         1 << 17, /* more than fit into BATCH_BYTES_MAX: a packed bet has 19 bytes or more */
     BATCHES_MAX = 1 << 20, /* per draw, P6 */
