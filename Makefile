@@ -38,14 +38,14 @@ SOCKET := socket socket_open loop loop_batches broker worker
 UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
     clock log options stop address agency_hello agency_replies agency_result \
     agency_sending archive barrier batch_faults broker_draw broker_inventory \
-    broker_notes broker_over broker_races broker_recover broker_refusals \
+    broker_notes broker_over broker_races broker_recover broker_refusals broker_reports \
     broker_requests broker_seal broker_start broker_stores broker_trust command \
     csv_pieces cuts cutter dispatch_model dispatch draw durable fingerprint flags \
     flights journal_load journal ledger_model ledger lmdb_value lock options_text \
-    outgoing output pace payloads pool progress protocol_vectors reader record report \
-    result results roll rows sample scanner schema settings source states store_lmdb \
-    store_memory stores window winners word worker_acks worker_count worker_disk \
-    worker_intake worker_sealing worker
+    outgoing output pace payloads pool progress protocol_vectors reader record recovery \
+    report result results roll rows sample scanner schema settings source states \
+    store_lmdb store_memory stores window winners word worker_acks worker_count \
+    worker_disk worker_intake worker_sealing worker
 PROGRAMS := sorteo-broker sorteo sorteo-agency sorteo-worker
 
 # ---- tools ----

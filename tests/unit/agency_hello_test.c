@@ -103,6 +103,9 @@ Test(agency_hello, file_of_more_batches_than_the_draw_may_have_exits_65)
     struct message admitted = stage_admitted(&stage, 0);
     admitted.admitted.batches_max = 2;
     stage_answer(&stage, &admitted, (struct slice){0});
+    cr_assert_eq(agency_batches_max(stage.agency), 2);
+    cr_assert_not(agency_has_result(stage.agency));
+    cr_assert_null(agency_declared(stage.agency), "the file is not read yet");
     stage_cut(&stage, 2);
     cr_assert_eq(agency_state(stage.agency), AGENCY_SENDING);
     stage_cut(&stage, 1);

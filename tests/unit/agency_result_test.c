@@ -129,6 +129,11 @@ Test(agency_result, pages_are_fetched_written_stored_and_said_goodbye_for)
     cr_assert_eq(stage.orders, AGENCY_ORDER_PAGE | AGENCY_ORDER_STORE);
     cr_assert_eq(agency_state(stage.agency), AGENCY_STORING);
     cr_assert_eq(agency_deadline(stage.agency), INT64_MAX);
+    cr_assert_eq(agency_result(stage.agency)->winners, 2);
+    cr_assert_eq(agency_result(stage.agency)->number, NUMBER);
+    cr_assert(agency_has_result(stage.agency));
+    const struct declaration declared = stage_declaration(&stage);
+    cr_assert(declaration_is_equal(agency_declared(stage.agency), &declared));
 
     agency_on_stored(stage.agency, stage.now_ms);
     stage_tick(&stage);

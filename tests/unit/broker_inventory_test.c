@@ -149,3 +149,56 @@ Test(broker_inventory, what_the_journal_does_not_know_ends_the_broker, .timeout 
         bench_close(&bench);
     }
 }
+
+/* A broker whose draw 1 was published (or made void) and whose draw 2 runs. */
+static void begin_after(struct bench *bench, bool is_void, struct digest *root)
+{
+    struct broker_options options;
+    bench_options(&options);
+    options.terms.agencies_required = 1;
+    options.draws = 2;
+    bench_open(bench, &options);
+    bench_hello(bench, 4, 0);
+    bench->options.void_draw = is_void;
+    if (is_void) {
+        cr_assert_eq(bench_restart(bench), STATUS_OK);
+        bench->options.void_draw = 0;
+    } else {
+        cr_assert_eq(bench_poll(bench, 4, 0).kind, MESSAGE_FINISHED);
+        *root = journal_memory_last(bench->journal, RECORD_SEALED, 1)->sealed.root;
+    }
+    cr_assert_eq(journal_memory_count(bench->journal, RECORD_OPENED, 2), 1);
+}
+
+Test(broker_inventory, what_was_left_of_a_draw_that_is_over_is_known, .timeout = 10)
+{
+    static const struct {
+        enum inventory_kind kind;
+        bool is_of_void;
+        bool has_root;
+        bool is_known;
+    } cases[] = {
+        {INVENTORY_BATCH, false, false, true},  {INVENTORY_BATCH, true, false, true},
+        {INVENTORY_FORGOT, false, false, true}, {INVENTORY_FORGOT, true, false, true},
+        {INVENTORY_SEAL, false, true, true},    {INVENTORY_SEAL, false, false, false},
+        {INVENTORY_SEAL, true, false, true},    {INVENTORY_VOID, true, false, true},
+        {INVENTORY_VOID, false, false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bench bench;
+        struct digest root = {{1}};
+        begin_after(&bench, cases[i].is_of_void, &root);
+        if (!cases[i].has_root)
+            root.bytes[0] ^= 1;
+        struct message registration = registration_of(1, 1);
+        bench_report(&bench, 50, &registration, (struct slice){0});
+        struct item_inventory item = {.kind = cases[i].kind, .draw = 1, .agency = 4, .attempt = 1};
+        if (item.kind == INVENTORY_BATCH)
+            item.batch = (struct item_stored){.bets = 1, .digest = bench_digest(4, 0)};
+        else if (item.kind == INVENTORY_SEAL)
+            item.root = root;
+        report_item(&bench, 50, &item);
+        cr_assert_eq(verdict(&bench), cases[i].is_known ? STATUS_OK : STATUS_CONFIG, "case %zu", i);
+        bench_close(&bench);
+    }
+}

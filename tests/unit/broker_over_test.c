@@ -142,6 +142,33 @@ Test(broker_over, who_comes_after_the_decision_is_late, .timeout = 10)
     bench_close(&bench);
 }
 
+Test(broker_over, who_was_left_out_is_told_so_whatever_he_asks, .timeout = 10)
+{
+    struct bench bench;
+    const struct message winners = {.kind = MESSAGE_WINNERS, .draw = 1, .winners = {.agency = 10}};
+    const struct message bye = {.kind = MESSAGE_BYE, .draw = 1, .bye = {.agency = 10}};
+    const struct message hello = hello_of(1, 10);
+    decide(&bench);
+    cr_assert_eq(bench_poll(&bench, 10, 0).refused.reason, REFUSAL_EXCLUDED);
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_EXCLUDED);
+    cr_assert_eq(bench_ask(&bench, &winners, NULL).refused.reason, REFUSAL_EXCLUDED);
+    cr_assert_eq(bench_ask(&bench, &bye, NULL).kind, MESSAGE_OK);
+    bench_close(&bench);
+}
+
+Test(broker_over, nobody_starts_over_or_declares_after_the_decision, .timeout = 10)
+{
+    struct bench bench;
+    struct message hello = hello_of(1, 4);
+    decide(&bench);
+    hello.hello.attempt = 2;
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_FINISHED);
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_FINISHED);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_DECLARATION, 1), 1);
+    bench_close(&bench);
+}
+
 Test(broker_over, no_batch_of_an_excluded_agency_is_sent_on_after_the_seal, .timeout = 10)
 {
     struct bench bench;

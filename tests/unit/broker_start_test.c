@@ -50,3 +50,45 @@ Test(broker_start, another_roster_of_as_many_agencies_is_refused, .timeout = 10)
     cr_assert_eq(bench_restart(&bench), STATUS_OK);
     bench_close(&bench);
 }
+
+Test(broker_start, with_another_draw_than_the_one_that_is_open_is_refused, .timeout = 10)
+{
+    struct bench bench;
+    const char *problem;
+    begin(&bench);
+    bench.options.terms.number.draw = 2;
+    cr_assert_eq(bench_restart(&bench), STATUS_CONFIG);
+    cr_assert_eq(broker_verdict(bench.broker, &problem), STATUS_CONFIG);
+    cr_assert_not_null(strstr(problem, "start with --draw 1 to go on with it"), "%s", problem);
+    bench_close(&bench);
+}
+
+Test(broker_start, may_void_a_draw_that_is_void_already, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench.options.void_draw = 1;
+    for (int times = 0; times < 2; times++)
+        cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_VOID, 1), 1);
+    bench_close(&bench);
+}
+
+Test(broker_start, refuses_more_agencies_than_a_draw_may_have, .timeout = 30)
+{
+    struct bench bench;
+    struct message hello = {.kind = MESSAGE_HELLO,
+                            .draw = 1,
+                            .hello = {.agency = AGENCIES_MAX,
+                                      .incarnation = 1,
+                                      .plan = {.bets_max = 1, .bytes_max = BATCH_BYTES_MIN}}};
+    begin(&bench);
+    for (uint32_t agency = 0; agency < AGENCIES_MAX; agency++)
+        bench_hello(&bench, agency, 0);
+    struct message answer = bench_ask(&bench, &hello, NULL);
+    cr_assert_eq(answer.refused.reason, REFUSAL_LIMIT);
+    cr_assert_eq(answer.refused.number, AGENCIES_MAX);
+    bench_close(&bench);
+}

@@ -369,3 +369,61 @@ Test(results, fingerprint_tells_states_apart, .timeout = 10)
     cr_assert_neq(prints[1], prints[2]);
     close_bench(&bench);
 }
+
+Test(results, a_live_question_has_its_number_until_it_ends, .timeout = 10)
+{
+    struct count_bench bench;
+    struct slice body;
+    open_bench(&bench);
+    hold(&bench, 0, 3, 0, 4);
+    cr_assert_eq(results_live_question(bench.results, 0), 0);
+    struct message_count count = ask(&bench, 0, &body);
+    cr_assert_eq(results_live_question(bench.results, 0), count.question);
+    cr_assert_eq(results_live_question(bench.results, 1), 0);
+    cr_assert_eq(end(&bench, 0, &count, 8, 0, body), STATUS_OK);
+    cr_assert_eq(results_live_question(bench.results, 0), 0);
+    close_bench(&bench);
+}
+
+/* Every other of 10,000 seqs is more than one set of ranges holds. */
+Test(results, continues_in_a_next_question_what_one_set_of_ranges_cannot_hold, .timeout = 10)
+{
+    enum { BATCHES = 10000 };
+    static struct digest digests[BATCHES];
+    static uint32_t bets[BATCHES];
+    struct count_bench bench;
+    struct tree tree;
+    struct manifest_terms terms = {.draw = 1, .range_last = 9, .is_given = true, .given = 7};
+    struct manifest_entry entry = {.agency = 3,
+                                   .attempt = 1,
+                                   .plan = {1, 512, false},
+                                   .declaration = {.batches = BATCHES, .bets = BATCHES},
+                                   .digests = digests,
+                                   .bets = bets};
+    open_bench(&bench);
+    results_destroy(&bench.results);
+    manifest_destroy(&bench.manifest);
+    tree_begin(&tree);
+    for (uint32_t seq = 0; seq < BATCHES; seq++) {
+        bets[seq] = 1;
+        tree_add(&tree, bench.hasher, &digests[seq]);
+        hold(&bench, seq % 2, 3, seq, 1);
+    }
+    tree_head(&tree, bench.hasher, &entry.declaration.root);
+    cr_assert_eq(manifest_create(&terms, &entry, 1, bench.hasher, &bench.manifest), STATUS_OK);
+    cr_assert_eq(results_create(bench.manifest, 9, &bench.results), STATUS_OK);
+    for (uint32_t store = 0; store < 2; store++) {
+        uint32_t left = results_uncovered(bench.results);
+        for (int question = 0; question < 2; question++) {
+            struct slice body;
+            struct message_count count = ask(&bench, store, &body);
+            uint32_t asked = left - results_uncovered(bench.results);
+            cr_assert_leq(body.bytes, RANGES_BYTES_MAX + ITEM_BYTES_MAX);
+            cr_assert_eq(end(&bench, store, &count, asked, 0, body), STATUS_OK);
+            left -= asked;
+        }
+        cr_assert(has_nothing_to_ask(&bench, store));
+    }
+    cr_assert(results_are_complete(bench.results));
+    close_bench(&bench);
+}

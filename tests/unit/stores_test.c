@@ -361,3 +361,19 @@ Test(stores, fingerprint_changes_with_each_event)
         for (size_t j = 0; j < i; j++)
             cr_assert_neq(seen[i], seen[j], "%zu and %zu", i, j);
 }
+
+Test(stores, all_but_those_given_up_are_awaited_anew)
+{
+    const struct id known = make_id(1);
+    cr_assert_eq(stores_restore(stores, &known, 0), STATUS_OK);
+    assert_change(GRACE, STORE_WAS_GIVEN_UP, 0);
+    const uint32_t half = begin_register(2, GRACE);
+    const uint32_t whole = register_whole(3, GRACE);
+    stores_await_anew(stores, GRACE + 5);
+    cr_assert_eq(state_of(0), STORE_GIVEN_UP);
+    cr_assert_eq(state_of(half), STORE_AWAITED);
+    cr_assert_eq(state_of(whole), STORE_AWAITED);
+    cr_assert_eq(stores_find(stores, 3), -1, "its peer has to register again");
+    assert_change(2 * GRACE + 4, STORE_UNCHANGED, 0);
+    assert_change(2 * GRACE + 5, STORE_WAS_GIVEN_UP, half);
+}

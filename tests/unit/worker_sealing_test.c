@@ -346,6 +346,33 @@ Test(worker_sealing, lets_the_manifests_batch_replace_another)
     made_free(&other);
 }
 
+Test(worker_sealing, answers_a_void_again_and_drops_the_parts_of_a_manifest_for_it)
+{
+    struct slice packed = manifest_packed(sealed);
+    struct message part = {.kind = MESSAGE_SEAL,
+                           .draw = 1,
+                           .part = {.parts = 2,
+                                    .manifest_bytes = CHUNK_BYTES_MAX + 1,
+                                    .root = *manifest_root(sealed)}};
+    static uint8_t chunk[CHUNK_BYTES_MAX];
+    memcpy(chunk, packed.data, packed.bytes);
+    const struct slice first = {chunk, sizeof chunk};
+    const struct slice last = {chunk, 1};
+    broker_says(&world, part, &first);
+    for (int times = 0; times < 2; times++) {
+        broker_says_kind(&world, MESSAGE_SEAL_VOID, 1);
+        fixture_settle(&world);
+        expect_sealed(&ZEROS);
+    }
+    cr_expect_eq(world.notes[NOTE_VOID_RECORDED], 1);
+    part.part.part = 1;
+    broker_says(&world, part, &last);
+    fixture_settle(&world);
+    expect_sealed(&ZEROS);
+    cr_expect_eq(sent_of(&world, MESSAGE_SEALED), 3);
+    cr_expect_eq(world.notes[NOTE_SEAL_DIFFERS], 1);
+}
+
 Test(worker_sealing, lets_nothing_into_a_void_draw)
 {
     broker_says_kind(&world, MESSAGE_SEAL_VOID, 1);

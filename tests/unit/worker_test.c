@@ -219,6 +219,17 @@ Test(worker, keeps_to_the_lease_that_it_was_told)
     cr_expect_eq(worker_state(world.worker), WORKER_APART);
 }
 
+Test(worker, takes_a_lease_that_is_too_short_as_the_shortest)
+{
+    dial();
+    struct message welcome = {.kind = MESSAGE_WELCOME, .welcome = {1, FRAME_BYTES_MAX}};
+    broker_says(&world, welcome, NULL);
+    fixture_wait(&world, 99);
+    cr_expect_eq(worker_state(world.worker), WORKER_SERVING);
+    fixture_wait(&world, 1);
+    cr_expect_eq(worker_state(world.worker), WORKER_APART);
+}
+
 Test(worker, does_not_take_its_own_pause_for_silence)
 {
     fixture_register(&world);
