@@ -115,6 +115,7 @@ enum status stores_register(struct stores *stores, uint64_t peer,
     store->heard_at = now_ms;
     store->pinged_at = now_ms;
     store->chunks = 0;
+    store->old_draws_count = 0;
     store->free_bytes = message->free_bytes;
     store->has_sealed = false;
     *slot = (uint32_t)(store - stores->slots);

@@ -14,6 +14,8 @@ enum store_state {
     STORE_GIVEN_UP,    /* counts for nothing until it registers again */
 };
 
+enum { OLD_DRAWS_MAX = 16 }; /* as many as a worker keeps in mind (FORGET) */
+
 struct store {
     struct id id;
     struct epoch opening; /* highest seen; number 0: none yet */
@@ -24,6 +26,8 @@ struct store {
     int64_t silent_at;       /* when its lease ended; awaited: when the broker began to wait */
     int64_t pinged_at;
     uint32_t chunks; /* of the inventory that is coming in: number of the next one */
+    uint32_t old_draws[OLD_DRAWS_MAX]; /* of that inventory: draws that are to be forgotten */
+    uint32_t old_draws_count;
     uint64_t free_bytes;
     bool has_sealed; /* it answered SEALED with the draw's root in this registration */
 };

@@ -105,6 +105,19 @@ static void take_batch(struct broker *broker, const struct report *report,
         broker_fail(broker, status, "cannot take an inventory: %s", status_text(status));
 }
 
+/* A draw older than those that are kept, which this store has not forgotten: it was away when it
+ * was told to, or died half way. What is too many is found at its next registration. */
+static void note_old_draw(const struct broker *broker, struct store *store, uint32_t draw)
+{
+    if (broker->draw <= DRAWS_KEPT || draw > broker->draw - DRAWS_KEPT)
+        return;
+    for (uint32_t i = 0; i < store->old_draws_count; i++)
+        if (store->old_draws[i] == draw)
+            return;
+    if (store->old_draws_count < OLD_DRAWS_MAX)
+        store->old_draws[store->old_draws_count++] = draw;
+}
+
 static void take_item(struct broker *broker, const struct report *report,
                       const struct item_inventory *item)
 {
@@ -119,7 +132,9 @@ static void take_item(struct broker *broker, const struct report *report,
         recovery_hear_item(broker->recovery, report->slot, item, is_known);
     else if (!is_known)
         fail_unknown(broker, item->draw, what[item->kind]);
-    else if (item->kind == INVENTORY_BATCH)
+    else if (item->kind != INVENTORY_FORGOT)
+        note_old_draw(broker, stores_at(broker->stores, report->slot), item->draw);
+    if (broker->recovery == NULL && is_known && item->kind == INVENTORY_BATCH)
         take_batch(broker, report, item);
 }
 
@@ -150,6 +165,10 @@ static void welcome(struct broker *broker, const struct report *report)
     if (broker->recovery == NULL && (broker->state == DRAW_VOIDING || broker->state == DRAW_VOID)) {
         struct message seal = {.kind = MESSAGE_SEAL_VOID, .draw = broker->draw};
         broker_send_worker(broker, store->peer, &seal, NULL);
+    }
+    for (uint32_t i = 0; i < store->old_draws_count; i++) {
+        struct message forget = {.kind = MESSAGE_FORGET, .draw = store->old_draws[i]};
+        broker_send_worker(broker, store->peer, &forget, NULL);
     }
 }
 

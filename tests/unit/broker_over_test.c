@@ -379,3 +379,57 @@ Test(broker_over, a_page_behind_the_last_winner_is_empty, .timeout = 10)
     cr_assert_eq(body.bytes, 0);
     bench_close(&bench);
 }
+
+/* The store was away when it was told to forget, or died in the middle of it. */
+Test(broker_over, a_store_that_brings_a_draw_older_than_those_kept_is_told_to_forget, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    bench_options(&options);
+    options.draws = 0;
+    options.terms.agencies_required = 1;
+    bench_open(&bench, &options);
+    bench_store(&bench, 50, 1, 1);
+    for (uint32_t draw = 1; draw <= DRAWS_KEPT + 1; draw++) {
+        struct message hello = hello_of(draw, 4);
+        struct message poll = {
+            .kind = MESSAGE_POLL,
+            .draw = draw,
+            .poll = {.agency = 4,
+                     .incarnation = 1,
+                     .attempt = 1,
+                     .has_declaration = true,
+                     .declaration = bench_declaration(&bench, 4, 0)},
+        };
+        cr_assert_eq(bench_ask(&bench, &hello, NULL).kind, MESSAGE_ADMITTED);
+        cr_assert_eq(bench_ask(&bench, &poll, NULL).kind, MESSAGE_FINISHED);
+    }
+    struct message registration = {
+        .kind = MESSAGE_REGISTER,
+        .registration = {.store = {{2}}, .opening = {1, {{2, 1}}}},
+    };
+    struct item_inventory items[] = {
+        {.kind = INVENTORY_BATCH, .draw = 1, .agency = 4, .attempt = 1},
+        {.kind = INVENTORY_BATCH, .draw = 2, .agency = 4, .attempt = 1},
+        {.kind = INVENTORY_BATCH, .draw = 2, .agency = 4, .attempt = 1, .batch = {.seq = 1}},
+        {.kind = INVENTORY_FORGOT, .draw = 1},
+        {.kind = INVENTORY_BATCH, .draw = 3, .agency = 4, .attempt = 1},
+    };
+    uint8_t buffer[5 * ITEM_BYTES_MAX];
+    size_t bytes = 0;
+    for (size_t i = 0; i < 5; i++) {
+        items[i].batch.bets = 1;
+        cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, &items[i]), STATUS_OK);
+    }
+    struct message inventory = {.kind = MESSAGE_INVENTORY,
+                                .inventory = {.is_last = true, .items = 5}};
+    bench_report(&bench, 51, &registration, (struct slice){0});
+    bench_report(&bench, 51, &inventory, (struct slice){buffer, bytes});
+    struct message forget;
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_FORGET, 0, &forget, NULL));
+    cr_assert_eq(forget.draw, 1);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_FORGET, 1, &forget, NULL));
+    cr_assert_eq(forget.draw, 2);
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_FORGET, 2, NULL, NULL));
+    bench_close(&bench);
+}
