@@ -46,6 +46,10 @@ UNIT := status pack bet csv csv_faults batch digest seqset message item manifest
     report result results roll rows sample scanner schema settings source states \
     store_lmdb store_memory stores window winners word worker_acks worker_count \
     worker_disk worker_intake worker_sealing worker
+# Only in the fault flavour: where a program can be told to die (proto/host/crash.h).
+HOST_POINTS := crash
+BROKER_POINTS := journal_points
+WORKER_POINTS := store_points
 PROGRAMS := sorteo-broker sorteo sorteo-agency sorteo-worker
 
 # ---- tools ----
@@ -65,12 +69,20 @@ WARNINGS += -Werror
 endif
 CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+CFLAGS_fault := $(CFLAGS_release) -DSORTEO_CRASH_POINTS
 CFLAGS_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 LDFLAGS_release := -Wl,-z,relro,-z,now
+LDFLAGS_fault := $(LDFLAGS_release)
 LDFLAGS_asan := -fsanitize=address,undefined
 LDFLAGS_tsan := -fsanitize=thread
 CFLAGS += -std=c11 -D_GNU_SOURCE -I. $(WARNINGS) $(CFLAGS_$(FLAVOUR))
 LDFLAGS += $(LDFLAGS_$(FLAVOUR))
+
+ifeq ($(FLAVOUR),fault)
+HOST += $(HOST_POINTS)
+BROKER_SHELL += $(BROKER_POINTS)
+WORKER_SHELL += $(WORKER_POINTS)
+endif
 
 # V=1 shows the commands.
 Q := $(if $(V),,@)
@@ -133,7 +145,7 @@ demo: deps
 
 check: deps
 	@$(MAKE) --no-print-directory all
-	@$(MAKE) --no-print-directory lint unit socket sim-check system
+	@$(MAKE) --no-print-directory lint unit socket sim-check system fault-fast
 	@echo "make check: all passed"
 
 # ---- tests ----
@@ -189,6 +201,14 @@ sim-bugs: $(BUILD)/sim
 system: all
 	@tests/system/run
 
+# What becomes of the promises when anything dies; fault-fast is the part that check runs.
+fault-programs:
+	@$(MAKE) --no-print-directory FLAVOUR=fault $(PROGRAMS:%=build/fault/%)
+fault: all fault-programs
+	@tests/fault/run
+fault-fast: all fault-programs
+	@tests/fault/run --fast
+
 # Rules of the house that a machine can check, and that the checks can fail.
 lint:
 	@tests/lint/self_test
@@ -201,6 +221,8 @@ print-lists:
 	    $(WORKER_CORE:%=worker/%) $(AGENCY_CORE:%=agency/%)
 	@printf 'shell %s\n' $(HOST:%=proto/host/%) $(BROKER_SHELL:%=broker/%) \
 	    $(WORKER_SHELL:%=worker/%) $(AGENCY_SHELL:%=agency/%) $(SORTEO:%=deploy/sorteo/%)
+	@printf 'shell %s\n' $(HOST_POINTS:%=proto/host/%) $(BROKER_POINTS:%=broker/%) \
+	    $(WORKER_POINTS:%=worker/%)
 	@printf 'test %s\n' $(UNIT:%=tests/unit/%_test) $(SOCKET:%=tests/socket/%_test) \
 	    $(SUPPORT:%=tests/%) $(SIM:%=tests/sim/%) $(SIM_MAINS:%=tests/sim/%) $(BENCH:%=tests/bench/%)
 
@@ -224,6 +246,6 @@ clean:
 	rm -rf build
 
 -include $(shell find build/$(FLAVOUR) -name '*.d' 2>/dev/null)
-.PHONY: all format format-check tidy cppcheck deps check-deps demo check bench unit socket sim sim-check sim-bugs sim-exhaustive \
-    system lint print-lists clean
+.PHONY: all format format-check tidy cppcheck deps check-deps demo check bench unit socket sim \
+    sim-check sim-bugs sim-exhaustive system fault fault-fast fault-programs lint print-lists clean
 .SECONDARY:

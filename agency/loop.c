@@ -13,6 +13,7 @@
 #include "agency/reader.h"
 #include "agency/winners.h"
 #include "proto/host/clock.h"
+#include "proto/host/crash.h"
 #include "proto/host/log.h"
 #include "proto/host/stop.h"
 #include "proto/wire/check.h"
@@ -275,7 +276,12 @@ static void empty_outbox(struct loop *loop)
         void *zocket = is_mark ? loop->line.bets : loop->line.rendezvous;
         if (zocket == NULL)
             continue;
+        bool is_bye = agency_state(loop->agency) == AGENCY_LEAVING;
+        if (is_bye)
+            CRASH_POINT("agency.before_send.bye");
         enum status status = socket_send(zocket, outbound->header, false);
+        if (is_bye)
+            CRASH_POINT("agency.after_send.bye");
         if (status == STATUS_OK && is_mark)
             agency_on_marked(loop->agency);
     }

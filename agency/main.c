@@ -6,6 +6,7 @@
 #include "agency/loop.h"
 #include "agency/settings.h"
 #include "proto/host/clock.h"
+#include "proto/host/crash.h"
 #include "proto/host/log.h"
 #include "proto/host/random.h"
 #include "proto/host/stop.h"
@@ -20,6 +21,7 @@ static int fail_to_start(const char *what, enum status status)
 
 int main(int argc, char **argv)
 {
+    crash_begin(argc, argv);
     int stop;
     enum status status = stop_begin(&stop);
     if (status != STATUS_OK)

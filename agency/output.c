@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/host/crash.h"
 #include "proto/wire/check.h"
 
 enum { OUTPUT_BUFFER_BYTES = 64 * 1024, OUTPUT_MODE = 0666 /* the umask takes its part */ };
@@ -173,16 +174,23 @@ enum status output_commit(struct output **output)
 {
     struct output *ended = *output;
     enum status status = flush(ended);
-    if (status == STATUS_OK && fsync(ended->descriptor) != 0)
+    CRASH_POINT("agency.before_sync.output");
+    bool is_unsynced = crash_breaks("unsynced");
+    if (status == STATUS_OK && !is_unsynced && fsync(ended->descriptor) != 0)
         status = STATUS_SYNC;
+    CRASH_POINT("agency.after_sync.output");
     if (status == STATUS_OK && !ended->is_named)
         status = give_name(ended);
+    CRASH_POINT("agency.before_rename.output");
     if (status == STATUS_OK && rename(ended->hidden, ended->path) != 0)
         status = STATUS_IO;
+    CRASH_POINT("agency.after_rename.output");
     if (status == STATUS_OK) {
         ended->is_named = false;
-        status = sync_folder(ended->folder);
+        if (!is_unsynced)
+            status = sync_folder(ended->folder);
     }
+    CRASH_POINT("agency.after_sync.folder");
     int saved = errno;
     output_discard(output);
     errno = saved;

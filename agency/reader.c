@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agency/output.h"
+#include "proto/host/crash.h"
 #include "proto/wire/check.h"
 
 /* Every payload may be in the queue, and one reading without a payload from each of the two
@@ -209,7 +210,9 @@ static void end_pass(struct reader *reader)
         return;
     }
     if (reader->rejects != NULL) {
+        CRASH_POINT("agency.before_commit.rejects");
         enum status status = output_commit(&reader->rejects);
+        CRASH_POINT("agency.after_commit.rejects");
         if (status != STATUS_OK) {
             fail(reader, READING_REJECTS_FAILED, status);
             return;

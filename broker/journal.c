@@ -11,7 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "broker/journal_points.h"
 #include "broker/journal_sql.h"
+#include "proto/host/crash.h"
 #include "proto/wire/check.h"
 
 enum {
@@ -104,8 +106,10 @@ static enum status checkpoint(struct journal *journal)
 {
     if (journal->wal_pages < CHECKPOINT_PAGES)
         return STATUS_OK;
+    CRASH_POINT("broker.before_checkpoint");
     int answer =
         sqlite3_wal_checkpoint_v2(journal->database, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    CRASH_POINT("broker.after_checkpoint");
     if (answer == SQLITE_OK || (answer & 0xff) == SQLITE_BUSY)
         return STATUS_OK;
     enum status status = sql_fail(journal, "checkpoint", answer);
@@ -188,7 +192,9 @@ static enum status open_database(struct journal *journal)
         return STATUS_CONFIG;
     }
     (void)sqlite3_wal_hook(journal->database, count_wal_pages, journal);
-    return sql_execute(journal, "open", "PRAGMA synchronous = FULL");
+    return sql_execute(journal, "open",
+                       crash_breaks("unsynced") ? "PRAGMA synchronous = NORMAL"
+                                                : "PRAGMA synchronous = FULL");
 }
 
 /* Ends a transaction that has failed; its own error, if it has one, changes nothing any more. */
@@ -256,7 +262,10 @@ static enum status begin_epoch(struct journal *journal, const struct id *id)
         roll_back(journal);
         return status;
     }
-    return commit(journal);
+    CRASH_POINT("broker.before_commit.epoch");
+    status = commit(journal);
+    CRASH_POINT("broker.after_commit.epoch");
+    return status;
 }
 
 enum status journal_open(const char *folder, const struct id *id,
@@ -333,10 +342,14 @@ enum status journal_write(struct journal *journal, const struct records *records
         status = check_epoch(journal);
     for (size_t index = 0; status == STATUS_OK && index < records_count(records); index++)
         status = journal_write_record(journal, records_at(records, index));
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
+        journal_points_pass(records, false);
         status = commit(journal);
-    if (status == STATUS_OK)
+    }
+    if (status == STATUS_OK) {
+        journal_points_pass(records, true);
         status = checkpoint(journal);
+    }
     if (status != STATUS_OK)
         roll_back(journal);
     journal->verdict = status;

@@ -9,6 +9,7 @@
 
 #include "broker/delivery.h"
 #include "proto/host/clock.h"
+#include "proto/host/crash.h"
 #include "proto/host/log.h"
 #include "proto/host/stop.h"
 #include "proto/wire/check.h"
@@ -333,7 +334,9 @@ static enum status settle(struct loop *loop)
 {
     enum status status = journal_records(loop);
     if (status == STATUS_OK || status == STATUS_END) {
+        CRASH_POINT("broker.before_send");
         enum status sent = delivery_send(loop->delivery, loop->outbox);
+        CRASH_POINT("broker.after_send");
         if (sent != STATUS_OK) {
             loop->problem = "cannot send on a socket";
             status = sent;

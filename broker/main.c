@@ -7,6 +7,7 @@
 #include "broker/journal.h"
 #include "broker/loop.h"
 #include "proto/host/clock.h"
+#include "proto/host/crash.h"
 #include "proto/host/log.h"
 #include "proto/host/random.h"
 #include "proto/host/stop.h"
@@ -110,6 +111,7 @@ static int end(enum status status, const char *problem)
 
 int main(int argc, char **argv)
 {
+    crash_begin(argc, argv);
     int stop = -1;
     enum status status = stop_begin(&stop);
     if (status != STATUS_OK)

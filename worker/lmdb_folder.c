@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/host/crash.h"
 #include "worker/lmdb_value.h"
 #include "worker/lmdb_view.h"
 
@@ -50,6 +51,8 @@ static int open_env(MDB_env **env, const char *path, const char *lock_path, unsi
     code = mdb_env_create(env);
     if (code != 0)
         return code;
+    if (crash_breaks("unsynced"))
+        flags |= MDB_NOSYNC;
     code = mdb_env_set_maxdbs(*env, TABLES_MAX);
     if (code == 0)
         code = mdb_env_open(*env, path, flags | MDB_NOTLS, FILE_MODE);
@@ -108,7 +111,10 @@ static int write_birth(struct lmdb_folder *folder, const struct id *id)
         mdb_txn_abort(txn);
         return code;
     }
-    return mdb_txn_commit(txn);
+    CRASH_POINT("worker.before_commit.birth");
+    code = mdb_txn_commit(txn);
+    CRASH_POINT("worker.after_commit.birth");
+    return code;
 }
 
 /* What an unfinished creation left behind is removed first. */
@@ -128,6 +134,7 @@ static int create(struct lmdb_folder *folder, const char *data_path, const struc
     folder->env = NULL;
     if (code == 0 && rename(path, data_path) != 0)
         code = errno;
+    CRASH_POINT("worker.after_rename.birth");
     unlink(lock_path);
     if (code != 0)
         unlink(path);

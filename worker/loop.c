@@ -7,6 +7,7 @@
 #include <sysexits.h>
 
 #include "proto/host/clock.h"
+#include "proto/host/crash.h"
 #include "proto/host/log.h"
 #include "proto/host/stop.h"
 #include "proto/wire/check.h"
@@ -51,12 +52,42 @@ static void drop_outbox(struct loop *loop)
     loop->blocked_at = 0;
 }
 
+#ifdef SORTEO_CRASH_POINTS
+#define AROUND(name)                                 \
+    do {                                             \
+        if (has_left)                                \
+            CRASH_POINT("worker.after_send." name);  \
+        else                                         \
+            CRASH_POINT("worker.before_send." name); \
+    } while (false)
+
+/* Passes the crash points around what tells that something is durable. */
+static void pass_points(const struct outbound *outbound, bool has_left)
+{
+    struct message message;
+    CHECK(message_decode(outbound->header, &message) == STATUS_OK);
+    if (message.kind == MESSAGE_STORED)
+        AROUND("stored");
+    else if (message.kind == MESSAGE_SEALED)
+        AROUND("sealed");
+    else if (message.kind == MESSAGE_COUNTED)
+        AROUND("counted");
+}
+#else
+static void pass_points(const struct outbound *outbound, bool has_left)
+{
+    (void)outbound;
+    (void)has_left;
+}
+#endif
+
 /* Sends what the socket takes. Only a message's first frame can find it full. */
 static void send_outbox(struct loop *loop)
 {
     size_t count = outbox_count(loop->outbox);
     while (loop->sent < count && loop->zocket != NULL) {
         const struct outbound *outbound = outbox_at(loop->outbox, loop->sent);
+        pass_points(outbound, false);
         enum status status = socket_send(loop->zocket, outbound->header, outbound->has_body);
         if (status == STATUS_OK && outbound->has_body)
             status = socket_send(loop->zocket, outbound->body, false);
@@ -69,6 +100,7 @@ static void send_outbox(struct loop *loop)
             loop->failure = status;
             return;
         }
+        pass_points(outbound, true);
         loop->sent++;
     }
     drop_outbox(loop);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
+#include "proto/host/crash.h"
 #include "proto/host/log.h"
 #include "proto/host/random.h"
 #include "proto/host/stop.h"
@@ -12,6 +13,7 @@
 #include "worker/lock.h"
 #include "worker/pool.h"
 #include "worker/store_lmdb.h"
+#include "worker/store_points.h"
 
 enum { DESCRIPTORS_NEEDED = 256 };
 
@@ -21,7 +23,10 @@ static enum status open_store(const char *folder, struct store **store, char *pr
     struct store_lmdb_settings settings = {.folder = folder, .reserve_bytes = SPACE_RESERVE_BYTES};
     random_id(&settings.id);
     random_id(&settings.opening_id);
-    return store_lmdb_open(&settings, store, problem, problem_bytes);
+    enum status status = store_lmdb_open(&settings, store, problem, problem_bytes);
+    if (status == STATUS_OK)
+        *store = store_points_before(*store);
+    return status;
 }
 
 /* One worker, in a process of its own. returns its exit code. */
@@ -57,6 +62,7 @@ static int work(void *argument)
 
 int main(int argc, char **argv)
 {
+    crash_begin(argc, argv);
     int stop_descriptor;
     if (stop_begin(&stop_descriptor) != STATUS_OK)
         return EX_OSERR;

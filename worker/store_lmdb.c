@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/host/crash.h"
 #include "proto/wire/check.h"
 #include "worker/lmdb_value.h"
 #include "worker/store_lmdb_parts.h"
@@ -224,8 +225,10 @@ static enum status age_free_pages(struct store_lmdb *lmdb)
     enum status status = begin_change(lmdb, STORE_RESERVE);
     if (status == STATUS_OK)
         status = put_life(lmdb, LIFE_EPOCH, &lmdb->about.epoch);
+    CRASH_POINT("worker.before_commit.aging");
     if (status == STATUS_OK)
         status = commit(&lmdb->store);
+    CRASH_POINT("worker.after_commit.aging");
     return status == STATUS_FULL ? STATUS_OK : status;
 }
 
@@ -302,8 +305,10 @@ static enum status raise_opening(struct store_lmdb *lmdb, const struct id *id)
     lmdb->changed_epoch = lmdb->about.epoch;
     struct epoch opening = {.number = lmdb->about.opening.number + 1, .id = *id};
     status = put_life(lmdb, LIFE_OPENING, &opening);
+    CRASH_POINT("worker.before_commit.opening");
     if (status == STATUS_OK)
         status = commit(&lmdb->store);
+    CRASH_POINT("worker.after_commit.opening");
     if (status == STATUS_OK)
         lmdb->about.opening = opening;
     return status;
