@@ -53,7 +53,7 @@ WORKER_POINTS := store_points
 PROGRAMS := sorteo-broker sorteo sorteo-agency sorteo-worker
 
 # ---- tools ----
-PACKAGES := build-essential pkg-config libzmq3-dev libmsgpack-dev liblmdb-dev libsqlite3-dev \
+PACKAGES := build-essential pkg-config strace libzmq3-dev libmsgpack-dev liblmdb-dev libsqlite3-dev \
     libssl-dev libcriterion-dev libcsv-dev python3-zmq python3-msgpack
 CHECK_PACKAGES := clang clang-format clang-tidy cppcheck
 
