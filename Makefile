@@ -53,8 +53,8 @@ WORKER_POINTS := store_points
 PROGRAMS := sorteo-broker sorteo sorteo-agency sorteo-worker
 
 # ---- tools ----
-PACKAGES := build-essential pkg-config strace libzmq3-dev libmsgpack-dev liblmdb-dev libsqlite3-dev \
-    libssl-dev libcriterion-dev libcsv-dev python3-zmq python3-msgpack
+PACKAGES := build-essential pkg-config libzmq3-dev libmsgpack-dev liblmdb-dev libsqlite3-dev \
+    libssl-dev libcriterion-dev libcsv-dev python3-zmq python3-msgpack strace
 CHECK_PACKAGES := clang clang-format clang-tidy cppcheck
 
 PKG_NAMES := libzmq lmdb sqlite3 libcrypto
