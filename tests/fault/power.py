@@ -1,6 +1,5 @@
-"""Power loss: everything that was not synced vanishes at once from disks on ext4 images. See disk.py
-for what a Disk is; FACTS of the kernel: EXT4_IOC_SHUTDOWN ends a file system as it stands on its
-device, without its log being written."""
+"""Power loss: everything that was not synced vanishes at once from a Disk (disk.py) on an ext4
+image: EXT4_IOC_SHUTDOWN ends a file system as it stands on its device, its log not written."""
 import fcntl
 import os
 import struct
@@ -22,6 +21,6 @@ class Image(Disk):
             os.close(descriptor)
 
     def restore_power(self):
-        """Mounts it as it is on its device. In: nobody has anything open on it."""
+        """Mounts it as it is on its device. in: nobody has anything open on it."""
         self.run("umount", self.folder)
         self.mount()

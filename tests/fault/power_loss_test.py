@@ -1,12 +1,11 @@
 #!/usr/bin/python3
 """Power loss: every store, the journal and the winners files lie on ext4 images of their own, and
-all that was not synced vanishes at once. Right after the last acknowledgement, idle, and under load:
+all that was not synced vanishes at once. After the last acknowledgement, idle, and under load:
 every batch that was acknowledged is there; a winners file is whole or not there. Programs that do
 not sync lose what they told, so the test can fail. Needs root.
 """
 import contextlib
 import os
-import signal
 import unittest
 
 from case import NUMBER
