@@ -56,6 +56,22 @@ static uint32_t find(const struct outgoing *outgoing, uint32_t seq)
     return READER_PAYLOADS_MAX;
 }
 
+/* Asks the reader for a body that is not here. When every payload is taken, by bodies that wait
+ * behind this one, the last of them makes room: it is read again when its turn comes. */
+static void ask_again(struct outgoing *outgoing, struct reader *reader, uint32_t seq,
+                      const struct cut *cut)
+{
+    bool has_payload = reader_has_payload(reader); /* the last one is only taken for this */
+    if (!reader_ask_again(reader, seq, cut) || has_payload || outgoing->count == 0)
+        return;
+    uint32_t last = 0;
+    for (uint32_t i = 1; i < outgoing->count; i++)
+        if (outgoing->bodies[i].seq > outgoing->bodies[last].seq)
+            last = i;
+    (void)zmq_msg_close(&outgoing->bodies[last].message);
+    close_gap(outgoing, last);
+}
+
 /* errors: AGAIN: would block, nothing was sent. */
 static enum status send_batch(const struct agency *agency, void *bets, struct waiting_body *body)
 {
@@ -83,7 +99,7 @@ bool outgoing_send(struct outgoing *outgoing, struct agency *agency, struct read
             return false;
         uint32_t index = find(outgoing, seq);
         if (index == READER_PAYLOADS_MAX) {
-            (void)reader_ask_again(reader, seq, cuts_at(agency_cuts(agency), seq));
+            ask_again(outgoing, reader, seq, cuts_at(agency_cuts(agency), seq));
             return false;
         }
         if (send_batch(agency, bets, &outgoing->bodies[index]) != STATUS_OK) {

@@ -135,6 +135,11 @@ bool reader_ask_again(struct reader *reader, uint32_t seq, const struct cut *cut
     return is_taken;
 }
 
+bool reader_has_payload(struct reader *reader)
+{
+    return payloads_has(reader->pool, 0);
+}
+
 /* ---- the thread ---- */
 
 enum task { TASK_STOP, TASK_NEXT, TASK_AGAIN };

@@ -63,6 +63,9 @@ enum status reader_take(struct reader *reader, struct reading *reading);
  * taken. */
 bool reader_ask_again(struct reader *reader, uint32_t seq, const struct cut *cut);
 
+/* False while every payload is out: what is asked for waits until one comes back. */
+bool reader_has_payload(struct reader *reader);
+
 /* Ends the thread within one batch and waits for it; what was not taken is released. Safe twice. */
 void reader_stop(struct reader *reader);
 

@@ -33,9 +33,9 @@ static void *open_socket(void *context, int type)
 }
 
 /* An agency that is admitted, a reader that cuts a file into BATCHES batches of one bet. */
-static void begin(struct bench *bench)
+static void begin_with(struct bench *bench, uint32_t batches)
 {
-    *bench = (struct bench){.file = bets_create(BATCHES, UINT_MAX)};
+    *bench = (struct bench){.file = bets_create(batches, UINT_MAX)};
     const struct agency_terms terms = stage_terms();
     stage_begin(&bench->stage, &terms);
     stage_admit(&bench->stage, 0);
@@ -47,6 +47,11 @@ static void begin(struct bench *bench)
     bench->bets = open_socket(bench->context, ZMQ_PUSH);
     cr_assert_eq(zmq_bind(bench->pull, "inproc://bets"), 0);
     cr_assert_eq(zmq_connect(bench->bets, "inproc://bets"), 0);
+}
+
+static void begin(struct bench *bench)
+{
+    begin_with(bench, BATCHES);
 }
 
 static void end(struct bench *bench)
@@ -183,5 +188,61 @@ Test(outgoing, body_that_nobody_wants_is_not_taken_over)
     struct reading reading = take(&bench); /* the core has not heard of it */
     outgoing_keep(&bench.outgoing, bench.stage.agency, reading.seq, reading.payload);
     cr_assert_eq(bench.outgoing.count, 0);
+    end(&bench);
+}
+
+/* Waits for a reading and takes it over. */
+static void keep_any(struct bench *bench)
+{
+    struct reading reading = take(bench);
+    if (reading.kind == READING_BATCH)
+        agency_on_cut(bench->stage.agency, 0, &reading.cut);
+    if (reading.payload != NULL)
+        outgoing_keep(&bench->outgoing, bench->stage.agency, reading.seq, reading.payload);
+}
+
+static void unblock(struct bench *bench)
+{
+    zmq_pollitem_t item = {.socket = bench->bets, .events = ZMQ_POLLOUT};
+    bench->outgoing.is_blocked = zmq_poll(&item, 1, 0) == 0;
+}
+
+/* Sends, with what the reader brings, until a batch has come. */
+static void send_until_one_comes(struct bench *bench)
+{
+    zmq_pollitem_t item = {.socket = bench->pull, .events = ZMQ_POLLIN};
+    unblock(bench);
+    (void)send(bench);
+    while (zmq_poll(&item, 1, 0) < 1) {
+        keep_any(bench);
+        (void)send(bench);
+    }
+}
+
+/* A link that breaks again and again: what is missing lies before all that waits with a body, and
+ * every body is taken. */
+Test(outgoing, missing_batch_gets_a_body_when_all_of_them_wait_behind_it)
+{
+    struct bench bench;
+    begin_with(&bench, 2 * READER_PAYLOADS_MAX);
+    const uint32_t all = READER_PAYLOADS_MAX - READER_RESERVE;
+    keep(&bench, all);
+    cr_assert_not(send(&bench));
+    cr_assert(bench.outgoing.is_blocked);
+    const uint32_t sent = all - bench.outgoing.count;
+    cr_assert_geq(sent, 3);
+    for (uint32_t seq = 0; seq < sent; seq++)
+        expect_batch(&bench, seq);
+    keep(&bench, sent);
+    unblock(&bench);
+    stage_tell(&bench.stage, 1, 1, 1, sent - 2); /* the last one that was sent is missing */
+    cr_assert_not(send(&bench));
+    keep_any(&bench);
+    cr_assert_eq(bench.outgoing.count, READER_PAYLOADS_MAX);
+    stage_tell(&bench.stage, 1, 1, 0, 0); /* now those before it as well */
+    for (uint32_t seq = 1; seq < all + sent; seq++) {
+        send_until_one_comes(&bench);
+        expect_batch(&bench, seq);
+    }
     end(&bench);
 }
