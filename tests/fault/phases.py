@@ -56,11 +56,17 @@ class HeldDraw(Draw):
         return [name for name in self.names(role) if name in self.programs]
 
     def sealed_with(self):
-        """(root, number) of the seal in the journal, read from a copy; None: there is no seal."""
+        """(root, number) of the seal in the journal; None: there is no seal."""
+        with self.journal(self.cluster.path("broker")) as journal:
+            row = journal.execute("SELECT root, number FROM draws").fetchone()
+        return row if row and row[0] is not None else None
+
+    @contextlib.contextmanager
+    def journal(self, kept):
+        """A copy: nothing of the journal in this folder is changed by looking."""
         with tempfile.TemporaryDirectory() as folder:
-            for name in os.listdir(self.cluster.path("broker")):
-                shutil.copy(self.cluster.path("broker", name), folder)
+            for name in os.listdir(kept):
+                shutil.copy(os.path.join(kept, name), folder)
             path = os.path.join(folder, "journal.sqlite")
             with contextlib.closing(sqlite3.connect(path)) as journal:
-                row = journal.execute("SELECT root, number FROM draws").fetchone()
-        return row if row and row[0] is not None else None
+                yield journal

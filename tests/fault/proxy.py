@@ -1,0 +1,280 @@
+"""A small TCP proxy with faults, in a thread of its own: four ports on loopback in front of the
+four of a broker. Commands take effect at once: cut() and heal(), half_open(), disturb() with small
+pieces, delay and resets, and switch_to() another broker.
+"""
+import heapq
+import random
+import selectors
+import socket
+import struct
+import threading
+import time
+
+PORTS = 4
+RECEIVE_BYTES = 65536
+QUEUE_BYTES_MAX = 4 << 20  # of one direction; beyond it is not read from
+# In tiny pieces: so many bytes at the beginning of each MiB. All of a draw would take minutes.
+TINY_BYTES, TINY_EVERY = 32768, 1 << 20
+
+
+class Way:
+    """One direction of a connection."""
+
+    def __init__(self, source, sink):
+        self.source, self.sink = source, sink
+        self.queue, self.queued, self.passed = [], 0, 0  # of (when, bytes)
+        self.has_ended = False
+
+
+class Pair:
+    def __init__(self, client, server):
+        self.client, self.server = client, server
+        self.ways = (Way(client, server), Way(server, client))
+        self.is_half = False
+
+
+class Proxy:
+    def __init__(self, port, target, seed=1):
+        self.port, self.target = port, target
+        self.chunk_bytes_max = self.delay_s = self.reset_s = 0
+        self.is_cut = False
+        self.dice = random.Random(seed)
+        self.pairs, self.commands, self.connections, self.resets = [], [], 0, 0
+        self.selector = selectors.DefaultSelector()
+        self.waker, self.woken = socket.socketpair()
+        self.woken.setblocking(False)
+        self.selector.register(self.woken, selectors.EVENT_READ, None)
+        self.listeners = []
+        for offset in range(PORTS):
+            listener = socket.create_server(("127.0.0.1", port + offset), backlog=1024)
+            listener.setblocking(False)
+            self.selector.register(listener, selectors.EVENT_READ, offset)
+            self.listeners.append(listener)
+        self.reset_at = None
+        self.is_over = False
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self._order(self._end)
+        self.thread.join()
+
+    # -- commands, from the test's thread; each has happened when it returns --
+
+    def cut(self):
+        """Every connection is reset, and every new one, until heal()."""
+        self._order(lambda: (setattr(self, "is_cut", True), self._reset_all()))
+
+    def heal(self):
+        self._order(self._heal)
+
+    def half_open(self):
+        """The broker's end of every connection goes away; the other end is not told, and whatever
+        it sends is swallowed. New connections are as ever."""
+        self._order(self._half_open)
+
+    def switch_to(self, target):
+        """New connections go to another broker; the old ones stay."""
+        self._order(lambda: setattr(self, "target", target))
+
+    def reset_all(self):
+        self._order(self._reset_all)
+
+    def disturb(self, chunk_bytes_max=0, delay_s=0, reset_s=0):
+        """From now on: in pieces of 1 to so many bytes, so much later, all reset every so often."""
+        def change():
+            self.chunk_bytes_max, self.delay_s, self.reset_s = chunk_bytes_max, delay_s, reset_s
+            self.reset_at = time.monotonic() + reset_s if reset_s else None
+        self._order(change)
+
+    def _order(self, command):
+        done = threading.Event()
+        self.commands.append((command, done))
+        self.waker.send(b"x")
+        assert done.wait(60), "the proxy does not answer"
+
+    # -- its own thread --
+
+    def _run(self):
+        while not self.is_over:
+            now = time.monotonic()
+            if self.reset_at is not None and now >= self.reset_at:
+                self._reset_all()
+                self.resets += 1
+                self.reset_at = now + self.reset_s
+            due = self._flush_all(now)
+            if self.reset_at is not None:
+                due = min(due, self.reset_at)
+            timeout = None if due == float("inf") else max(0, due - time.monotonic())
+            for key, events in self.selector.select(timeout):
+                self._handle(key, events)
+
+    def _handle(self, key, events):
+        if key.fileobj is self.woken:
+            self.woken.recv(4096)
+            while self.commands:
+                command, done = self.commands.pop(0)
+                command()
+                done.set()
+        elif isinstance(key.data, int):
+            self._accept(key.fileobj, key.data)
+        elif events & selectors.EVENT_READ and key.data in self.pairs:
+            self._read(key.data, key.fileobj)
+
+    def _accept(self, listener, offset):
+        try:
+            client, _ = listener.accept()
+        except OSError:
+            return
+        if self.is_cut:
+            self._reset(client)
+            return
+        try:
+            server = socket.create_connection(("127.0.0.1", self.target + offset), timeout=5)
+        except OSError:
+            self._reset(client)
+            return
+        self.connections += 1
+        pair = Pair(client, server)
+        for end in (client, server):
+            end.setblocking(False)
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.selector.register(end, selectors.EVENT_READ, pair)
+        self.pairs.append(pair)
+
+    def _read(self, pair, end):
+        way = pair.ways[end is pair.server]
+        try:
+            received = end.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._drop(pair)
+            return
+        if pair.is_half:
+            if not received:
+                self._drop(pair)
+            return
+        if not received:
+            way.has_ended = True
+            self._listen(pair)
+            return
+        way.queue.append((time.monotonic() + self.delay_s, received))
+        way.queued += len(received)
+        self._listen(pair)
+
+    def _listen(self, pair):
+        """Reads from an end while its way has room; writes to it while the other way has some."""
+        now = time.monotonic()
+        for way, back in (pair.ways, pair.ways[::-1]):
+            events = 0
+            if not way.has_ended and way.queued < QUEUE_BYTES_MAX:
+                events |= selectors.EVENT_READ
+            if back.queue and back.queue[0][0] <= now:
+                events |= selectors.EVENT_WRITE
+            self._register(way.source, events, pair)
+
+    def _register(self, end, events, pair):
+        try:
+            key = self.selector.get_key(end)
+        except (KeyError, ValueError):
+            if events and end.fileno() >= 0:
+                self.selector.register(end, events, pair)
+            return
+        if not events:
+            self.selector.unregister(end)
+        elif key.events != events:
+            self.selector.modify(end, events, pair)
+
+    def _flush_all(self, now):
+        """Sends what is due. When the next is due: infinite if nothing waits for time."""
+        due = []
+        for pair in list(self.pairs):
+            if pair.is_half:
+                continue
+            for way in pair.ways:
+                if not self._flush(way, now):
+                    self._drop(pair)
+                    break
+                if way.queue and way.queue[0][0] > now:
+                    heapq.heappush(due, way.queue[0][0])
+            else:
+                if all(way.has_ended and not way.queue for way in pair.ways):
+                    self._drop(pair)
+                else:
+                    self._listen(pair)
+        return due[0] if due else float("inf")
+
+    def _flush(self, way, now):
+        """False: the connection is gone."""
+        while way.queue and way.queue[0][0] <= now:
+            when, piece = way.queue[0]
+            bytes_max = len(piece)
+            if self.chunk_bytes_max and way.passed % TINY_EVERY < TINY_BYTES:
+                bytes_max = self.dice.randint(1, self.chunk_bytes_max)
+            try:
+                sent = way.sink.send(piece[:bytes_max])
+            except BlockingIOError:
+                return True
+            except OSError:
+                return False
+            way.passed += sent
+            way.queued -= sent
+            if sent == len(piece):
+                way.queue.pop(0)
+            else:
+                way.queue[0] = (when, piece[sent:])
+        if way.has_ended and not way.queue:
+            try:
+                way.sink.shutdown(socket.SHUT_WR)
+            except OSError:
+                return False
+        return True
+
+    def _reset(self, end):
+        try:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        except OSError:
+            pass
+        end.close()
+
+    def _drop(self, pair):
+        if pair not in self.pairs:
+            return
+        self.pairs.remove(pair)
+        for end in (pair.client, pair.server):
+            try:
+                self.selector.unregister(end)
+            except (KeyError, ValueError):
+                pass
+            self._reset(end)
+
+    def _reset_all(self):
+        for pair in list(self.pairs):
+            self._drop(pair)
+
+    def _heal(self):
+        self.is_cut = False
+        self.chunk_bytes_max = self.delay_s = self.reset_s = 0
+        self.reset_at = None
+
+    def _half_open(self):
+        for pair in self.pairs:
+            if not pair.is_half:
+                pair.is_half = True
+                self._register(pair.server, 0, pair)
+                self._reset(pair.server)
+                self._register(pair.client, selectors.EVENT_READ, pair)
+
+    def _end(self):
+        self._reset_all()
+        for listener in self.listeners:
+            self.selector.unregister(listener)
+            listener.close()
+        self.selector.unregister(self.woken)
+        self.woken.close()
+        self.waker.close()
+        self.is_over = True
