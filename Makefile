@@ -208,6 +208,11 @@ fault: all fault-programs
 	@tests/fault/run
 fault-fast: all fault-programs
 	@tests/fault/run --fast
+# Draw after draw with random kills, pauses and cuts: make chaos SECONDS=600 SEED=7
+SECONDS := 60
+SEED :=
+chaos: all
+	@tests/fault/chaos $(SECONDS) $(SEED)
 
 # Rules of the house that a machine can check, and that the checks can fail.
 lint:
@@ -247,5 +252,6 @@ clean:
 
 -include $(shell find build/$(FLAVOUR) -name '*.d' 2>/dev/null)
 .PHONY: all format format-check tidy cppcheck deps check-deps demo check bench unit socket sim \
-    sim-check sim-bugs sim-exhaustive system fault fault-fast fault-programs lint print-lists clean
+    sim-check sim-bugs sim-exhaustive system fault fault-fast fault-programs chaos lint \
+    print-lists clean
 .SECONDARY:
