@@ -71,10 +71,12 @@ CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 CFLAGS_fault := $(CFLAGS_release) -DSORTEO_CRASH_POINTS
 CFLAGS_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+CFLAGS_coverage := -O0 -g --coverage
 LDFLAGS_release := -Wl,-z,relro,-z,now
 LDFLAGS_fault := $(LDFLAGS_release)
 LDFLAGS_asan := -fsanitize=address,undefined
 LDFLAGS_tsan := -fsanitize=thread
+LDFLAGS_coverage := --coverage
 CFLAGS += -std=c11 -D_GNU_SOURCE -I. $(WARNINGS) $(CFLAGS_$(FLAVOUR))
 LDFLAGS += $(LDFLAGS_$(FLAVOUR))
 

@@ -69,6 +69,12 @@ void agency_actor_start(struct world *world, uint32_t index)
         .connect_timeout_ms = 100000000,
         .jitter_seed = dice_roll(&world->dice),
     };
+    if (world->plan.is_impatient) {
+        terms.retries_max = 2 + dice_below(&world->dice, 10);
+        terms.connect_timeout_ms = 1000 + dice_below(&world->dice, 20000);
+        terms.wait_timeout_ms = 20000 + dice_below(&world->dice, 40000);
+        terms.in_flight_batches_max = dice_below(&world->dice, 4);
+    }
     actor->must_start_over = false;
     CHECK(agency_create(&terms, &actor->agency) == STATUS_OK);
     actor->is_up = true;
@@ -247,13 +253,16 @@ static bool takes_another_file(struct world *world, struct agency_actor *actor,
     return true;
 }
 
-/* What is to be tried again: a process that ended before, by a clock that was ahead or with another
+/* What is to be tried again: its own patience was over; a process that ended before, by a clock that was ahead or with another
  * attempt, is still heard of; or journals were lost or copied, and the broker that is there now
  * says something else than the one before. */
 static bool may_try_again(const struct world *world, const struct agency_actor *actor)
 {
     const struct agency_outcome *outcome = agency_outcome(actor->agency);
     bool is_refused = outcome->cause == AGENCY_CAUSE_REFUSED;
+    if (outcome->cause == AGENCY_CAUSE_CONNECT || outcome->cause == AGENCY_CAUSE_UNANSWERED ||
+        outcome->cause == AGENCY_CAUSE_WAITED)
+        return world->plan.is_impatient;
     if (is_refused && outcome->refused.reason == REFUSAL_SUPERSEDED)
         return world->counts[MISHAP_CLOCK] > 0;
     if (is_refused && outcome->refused.reason == REFUSAL_ATTEMPT && world->counts[MISHAP_EDIT] > 0)

@@ -54,12 +54,15 @@ static void hang_up_all(struct world *world, uint32_t index)
 
 static struct broker_options options_of(struct world *world, const struct broker_actor *actor)
 {
+    static const uint32_t roster[WORLD_AGENCIES_MAX] = {1, 2, 3, 4, 5, 6};
     struct broker_options options = {
         .terms = {.number = {.draw = 1,
                              .range_last = FILE_NUMBER_LAST,
                              .is_given = !world->plan.draws_number,
                              .given = world->plan.draws_number ? 0 : WINNING_NUMBER},
                   .agencies_required = world->plan.agencies,
+                  .roster = world->plan.has_roster ? roster : NULL,
+                  .roster_count = world->plan.has_roster ? world->plan.agencies : 0,
                   .barrier_timeout_ms = world->plan.barrier_timeout_ms,
                   .on_timeout = world->plan.on_timeout,
                   .quorum = world->plan.quorum},

@@ -71,6 +71,18 @@ static bool crash_worker(struct world *world)
     return worker_actor_crash(world, any_worker(world));
 }
 
+/* SIGTERM: it goes on for a while, and then ends by itself. */
+static bool end_worker(struct world *world)
+{
+    struct worker_actor *actor = &world->workers[any_worker(world)];
+    if (!actor->is_up)
+        return false;
+    worker_drain(actor->worker, world->now_ms);
+    actor->due_at_ms = world->now_ms;
+    world_trace(world, "worker %u is told to end", (unsigned)(actor - world->workers));
+    return true;
+}
+
 static bool crash_agency(struct world *world)
 {
     return agency_actor_crash(world, any_agency(world));
@@ -248,6 +260,9 @@ static bool copy_journal(struct world *world)
     if (twin == 0)
         twin = world_add_journal(world, journal_memory_copy(world_journal(world, world->address)));
     replace_broker(world, twin);
+    /* It may know an attempt under another plan (PROTOCOL.md, section 17): everybody starts anew. */
+    for (uint32_t i = 0; i < world->plan.agencies; i++)
+        agency_actor_crash(world, i);
     return true;
 }
 
@@ -287,6 +302,7 @@ static const struct {
     {MISHAP_BROKER, 500, crash_broker},
     {MISHAP_WORKER, 1000, crash_worker},
     {MISHAP_AGENCY, 1000, crash_agency},
+    {MISHAP_TERM, 200, end_worker},
     {MISHAP_CUT, 3000, cut_connections},
     {MISHAP_STALL, 500, stall_link},
     {MISHAP_PAUSE, 400, pause_somebody},

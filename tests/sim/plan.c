@@ -118,6 +118,8 @@ struct world_plan plan_of_seed(uint64_t seed, uint32_t allowed, bool traces)
         plan.faults = 0;
     /* Two brokers that open a draw each on copies of one journal would draw two seeds. */
     plan.draws_number = one_in(&dice, 2) && !plan_has(&plan, MISHAP_COPIED_JOURNAL);
+    plan.has_roster = one_in(&dice, 4);
+    plan.is_impatient = plan.faults != 0 && one_in(&dice, 3);
     if (plan_has(&plan, MISHAP_TIMEOUT)) {
         plan.barrier_timeout_ms = 1000 + dice_below(&dice, 30000);
         plan.on_timeout = one_in(&dice, 3) ? TIMEOUT_VOID : TIMEOUT_DRAW;

@@ -22,6 +22,7 @@ enum {
     X(BROKER, "broker", "brokers crashed")                                                    \
     X(WORKER, "worker", "workers crashed")                                                    \
     X(AGENCY, "agency", "agencies crashed")                                                   \
+    X(TERM, "term", "workers told to end, which gave back what they had")                     \
     X(PAUSE, "pause", "processes stopped, and continued later")                               \
     X(CLOCK, "clock", "agencies started by a clock that had gone back")                       \
     X(SYNC, "sync", "syncs of a store failed")                                                \
@@ -62,9 +63,11 @@ struct world_plan {
     uint64_t seed;
     uint32_t agencies;
     uint32_t workers;
-    uint32_t rows_max;          /* of each agency's file */
-    uint32_t draws;             /* from 1 on; the files are the same in each, but for edits */
-    bool draws_number;          /* else it is given */
+    uint32_t rows_max; /* of each agency's file */
+    uint32_t draws;    /* from 1 on; the files are the same in each, but for edits */
+    bool draws_number; /* else it is given */
+    bool has_roster;
+    bool is_impatient;          /* agencies give up before the world does, and are started again */
     int64_t barrier_timeout_ms; /* 0: none */
     enum timeout_action on_timeout;
     uint32_t quorum;

@@ -90,7 +90,8 @@ static void check_round(const struct saying *saying)
 /* Agencies that take part and have not declared, by the first so many records: bits. */
 static uint32_t find_missing(const struct saying *saying, size_t records)
 {
-    uint32_t take_part = 0;
+    uint32_t everybody = (UINT32_C(2) << saying->world->plan.agencies) - 2;
+    uint32_t take_part = saying->world->plan.has_roster ? everybody : 0;
     uint32_t declared = 0;
     for (size_t i = 0; i < records; i++) {
         const struct record *record = journal_memory_at(saying->journal, i);

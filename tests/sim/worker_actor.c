@@ -134,12 +134,13 @@ static void receive(struct world *world, uint32_t index, const struct letter *le
         world_violate(world, "[epochs] worker %u takes a message of an older epoch", index);
 }
 
-/* How a process may end by itself: a sync failed; not even the reserve had room for a seal; another
- * process has opened the store, or a copy of it, since. */
+/* How a process may end by itself: it was told to; a sync failed; not even the reserve had room for
+ * a seal; another process has opened the store, or a copy of it, since. */
 static bool may_end(const struct world *world, const struct worker_ending *ending)
 {
     bool is_copy = ending->status == STATUS_REFUSED && ending->dismissal == DISMISSAL_OPENING;
-    return ending->status == STATUS_SYNC || ending->status == STATUS_FULL ||
+    return (ending->status == STATUS_OK && world->counts[MISHAP_TERM] > 0) ||
+           ending->status == STATUS_SYNC || ending->status == STATUS_FULL ||
            (is_copy && world->counts[MISHAP_COPIED_STORE] > 0);
 }
 
