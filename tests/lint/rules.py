@@ -144,6 +144,20 @@ def includes_look_down(tree):
                 yield path, line, f'includes "{header}", but its floors are {", ".join(allowed)}'
 
 
+def find_shell(tree, header):
+    """A module of a shell's list that including this header brings along; None: none."""
+    reached, waiting = set(), [header]
+    while waiting:
+        header = waiting.pop()
+        if header in reached or header not in tree.files:
+            continue
+        reached.add(header)
+        if header[:-2] in tree.listed and not tree.is_core(header):
+            return header
+        waiting += [below for _, is_own, below in tree.includes(header) if is_own]
+    return None
+
+
 def cores_are_pure(tree):
     call = re.compile(r"(?<![\w.>])(" + CORE_CALLS + r")\s*\(")
     for path in tree.c_files():
@@ -152,6 +166,8 @@ def cores_are_pure(tree):
         for line, _, header in tree.includes(path):
             if header.startswith("proto/host/") or header in CORE_HEADERS:
                 yield path, line, f"a core includes {header}"
+            elif path[:-2] in tree.cores and (shell := find_shell(tree, header)):
+                yield path, line, f"a core includes {header}, and so {shell}"
         for line, code in tree.code(path):
             for match in call.finditer(code):
                 yield path, line, f"a core calls {match.group(1)}()"

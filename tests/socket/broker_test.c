@@ -11,6 +11,7 @@
 #include "proto/host/clock.h"
 #include "proto/host/stop.h"
 #include "proto/wire/item.h"
+#include "tests/socket/left.h"
 
 enum { DEADLINE_MS = 8000, SOCKETS = 16, AGENCY = 4, NUMBER = 7574, KILLED = 99 };
 
@@ -41,6 +42,7 @@ static enum status restore(void *broker, const struct record *record)
 
 static int run_broker(void)
 {
+    struct left before = left_count();
     struct loop *loop = NULL;
     struct journal *journal = NULL;
     struct broker *broker = NULL;
@@ -79,6 +81,9 @@ static int run_broker(void)
     broker_destroy(&broker);
     journal_close(&journal);
     loop_destroy(&loop);
+    close(stop);
+    if (!left_nothing_since(&before))
+        return LEFT_BEHIND;
     return status == STATUS_END || status == STATUS_INTERRUPTED ? 0 : status_exit_code(status);
 }
 
@@ -406,7 +411,7 @@ Test(broker_process, goes_on_after_each_kill_with_what_its_journal_has)
     check_result();
 }
 
-Test(broker_process, ends_with_0_on_sigterm)
+Test(broker_process, ends_with_0_on_sigterm_and_leaves_nothing_open)
 {
     say_hello();
     cr_assert_eq(kill(world.broker, SIGTERM), 0);

@@ -12,6 +12,7 @@
 #include "proto/host/random.h"
 #include "proto/host/stop.h"
 #include "proto/wire/item.h"
+#include "tests/socket/left.h"
 #include "worker/lmdb_space.h"
 #include "worker/loop.h"
 #include "worker/store_lmdb.h"
@@ -36,6 +37,7 @@ static struct {
 
 static int run_worker(void)
 {
+    struct left before = left_count();
     struct loop_settings settings = {.broker = world.address,
                                      .intake = {.commit_bytes = 1 << 20, .commit_ms = 10}};
     struct store_lmdb_settings lmdb = {.folder = world.folder, .reserve_bytes = 1 << 20};
@@ -48,7 +50,8 @@ static int run_worker(void)
         return 99;
     int code = worker_loop_run(&settings, store);
     store_close(&store);
-    return code;
+    close(settings.stop_descriptor);
+    return left_nothing_since(&before) ? code : LEFT_BEHIND;
 }
 
 /* Before the broker's context is there: a child would inherit its sockets. */
@@ -322,7 +325,7 @@ Test(worker_socket, fences_an_older_broker)
     cr_expect_eq(world.message.fenced.epoch.number, 3);
 }
 
-Test(worker_socket, drains_and_ends_with_0_on_sigterm)
+Test(worker_socket, drains_and_ends_with_0_on_sigterm_and_leaves_nothing_open)
 {
     start_worker();
     bind_broker();

@@ -4,10 +4,13 @@ with the right code, and harms nothing.
 """
 import os
 import shutil
+import subprocess
 import unittest
 
 from case import NUMBER, SystemCase
 from cluster import BIN, ROOT, SAMPLES, Cluster, sample
+
+BUILD_S = 600.0  # for a whole build, however busy the machine is
 
 
 class Files(SystemCase):
@@ -70,8 +73,24 @@ class Folders(SystemCase):
                 self.assertEqual(workers.log().count("open_store"), count)
 
 
+def clone(path):
+    """What git would hand out of this tree, as it stands now. returns the names of all files."""
+    names = subprocess.run(["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others",
+                            "--exclude-standard"], check=True, capture_output=True, text=True)
+    files = {name for name in names.stdout.split("\0") if os.path.isfile(os.path.join(ROOT, name))}
+    for name in files:
+        os.makedirs(os.path.dirname(os.path.join(path, name)), exist_ok=True)
+        shutil.copy(os.path.join(ROOT, name), os.path.join(path, name))
+    return files
+
+
+def files_of(path):
+    return {os.path.relpath(os.path.join(folder, name), path)
+            for folder, _, names in os.walk(path) for name in names}
+
+
 class Demo(SystemCase):
-    """`make demo` with what cannot go well: it says so at once instead of waiting for ever."""
+    """`make demo`; with what cannot go well it says so at once instead of waiting for ever."""
 
     def demo(self, cluster, workers=1):
         script = os.path.join(ROOT, "deploy", "demo")
@@ -81,6 +100,22 @@ class Demo(SystemCase):
     def test_a_draw(self):
         with Cluster() as cluster:
             self.expect_exit(self.demo(cluster), 0, "== 100 bets sent, stored, sealed, drawn")
+
+    def test_a_draw_from_a_fresh_clone(self):
+        """Built from nothing but what git has, with nothing left beside build/."""
+        with Cluster() as cluster:
+            path = cluster.path("clone")
+            files = clone(path)
+            made = cluster.start("make demo", ["make", "-C", path], [
+                "-j2", "demo", f"PORT={cluster.port}", "AGENCIES=3", "BETS=1000"],
+                environment={"MAKEFLAGS": "", "MAKELEVEL": ""})
+            self.expect_exit(made, 0, "== 1000 bets sent, stored, sealed, drawn and answered",
+                             deadline_s=BUILD_S)
+            self.assertRegex(made.log(), "== winners of 7574, each agency its own")
+            for agency in (1, 2, 3):
+                self.assertIn(f"agency {agency} ", made.log())
+            left = {name for name in files_of(path) if not name.startswith("build/")}
+            self.assertEqual(left, files)
 
     def test_port_of_another_broker(self):
         """Its agencies must not take part in a stranger's draw."""
