@@ -253,9 +253,9 @@ static bool takes_another_file(struct world *world, struct agency_actor *actor,
     return true;
 }
 
-/* What is to be tried again: its own patience was over; a process that ended before, by a clock that was ahead or with another
- * attempt, is still heard of; or journals were lost or copied, and the broker that is there now
- * says something else than the one before. */
+/* What is to be tried again: its own patience was over; a process that ended before, by a clock
+ * that was ahead or with another attempt, is still heard of; or journals were lost or copied, and
+ * the broker that is there now says something else than the one before. */
 static bool may_try_again(const struct world *world, const struct agency_actor *actor)
 {
     const struct agency_outcome *outcome = agency_outcome(actor->agency);

@@ -1,4 +1,4 @@
-/* What befalls a world: each kind with how often it comes in the mildest world, and what it does.
+/* What befalls a world: each kind with how often it comes in the mildest world, and its doing.
  * Each function answers whether something happened. */
 #include "proto/wire/check.h"
 #include "tests/sim/store_memory.h"
@@ -260,7 +260,7 @@ static bool copy_journal(struct world *world)
     if (twin == 0)
         twin = world_add_journal(world, journal_memory_copy(world_journal(world, world->address)));
     replace_broker(world, twin);
-    /* It may know an attempt under another plan (PROTOCOL.md, section 17): everybody starts anew. */
+    /* It may know an attempt under another plan (PROTOCOL.md, 17): everybody starts anew. */
     for (uint32_t i = 0; i < world->plan.agencies; i++)
         agency_actor_crash(world, i);
     return true;
