@@ -195,6 +195,11 @@ sim-exhaustive: $(BUILD)/exhaust
 	@$(BUILD)/exhaust 2 1 1
 	@$(BUILD)/exhaust 1 2 2
 
+# Which branches of the cores no world takes, and who does.
+sim-coverage:
+	@$(MAKE) --no-print-directory -s FLAVOUR=coverage build/coverage/sim
+	@tests/sim/coverage $(WORLDS)
+
 # Each known bug of tests/sim/bugs in a copy of the tree: a world has to find it.
 sim-bugs: $(BUILD)/sim
 	@tests/sim/bugs/run
@@ -254,6 +259,6 @@ clean:
 
 -include $(shell find build/$(FLAVOUR) -name '*.d' 2>/dev/null)
 .PHONY: all format format-check tidy cppcheck deps check-deps demo check bench unit socket sim \
-    sim-check sim-bugs sim-exhaustive system fault fault-fast fault-programs chaos lint \
-    print-lists clean
+    sim-check sim-bugs sim-coverage sim-exhaustive system fault fault-fast fault-programs \
+    chaos lint print-lists clean
 .SECONDARY:
