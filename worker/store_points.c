@@ -18,17 +18,17 @@ struct store_points {
     bool is_late; /* its commit was answered, and not made yet */
 };
 
-static struct store_points *points_of(const struct store *store)
+static struct store_points *points_of(struct store *store)
 {
-    return (struct store_points *)(uintptr_t)store;
+    return (struct store_points *)store;
 }
 
-#define AROUND(name)                                                                               \
-    do {                                                                                           \
-        if (is_durable)                                                                            \
-            CRASH_POINT("worker.after_commit." name);                                              \
-        else                                                                                       \
-            CRASH_POINT("worker.before_commit." name);                                             \
+#define AROUND(name)                                   \
+    do {                                               \
+        if (is_durable)                                \
+            CRASH_POINT("worker.after_commit." name);  \
+        else                                           \
+            CRASH_POINT("worker.before_commit." name); \
     } while (false)
 
 static void pass(enum content content, bool is_durable)
@@ -58,7 +58,7 @@ static void pass(enum content content, bool is_durable)
 }
 
 /* The real store, with what was answered too early made up for. */
-static struct store *real_of(const struct store *store)
+static struct store *real_of(struct store *store)
 {
     struct store_points *points = points_of(store);
     if (points->is_late) {
@@ -160,7 +160,7 @@ static enum status manifest(struct store *store, uint32_t draw, struct slice *pa
 
 static const char *problem(const struct store *store)
 {
-    return store_problem(points_of(store)->real);
+    return store_problem(((const struct store_points *)store)->real);
 }
 
 static void close_store(struct store **store)

@@ -20,12 +20,12 @@ struct crash_point {
 
 /* Passes this point. in: text: a literal, the name of one point in the whole program. The linker
  * gathers the pointers, so that a program can list its own. */
-#define CRASH_POINT(text)                                                                          \
-    do {                                                                                           \
-        static struct crash_point point_ = {.name = (text)};                                       \
-        static struct crash_point *const listed_                                                   \
-            __attribute__((section("crash_points"), used)) = &point_;                              \
-        crash_pass(&point_);                                                                       \
+#define CRASH_POINT(text)                                                                         \
+    do {                                                                                          \
+        static struct crash_point point_ = {.name = (text)};                                      \
+        static struct crash_point *const listed_ __attribute__((section("crash_points"), used)) = \
+            &point_;                                                                              \
+        crash_pass(&point_);                                                                      \
     } while (false)
 
 void crash_pass(struct crash_point *point);
