@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """What happens to an agency: kill -9 in the middle and at the barrier, started again as it was,
 with another way of cutting, with an edited file; it stands still; it never finishes.
 """
@@ -136,7 +135,3 @@ class Agencies(FaultCase):
         draw["agency 1"].signal(signal.SIGSTOP)
         draw.start("broker")
         return slow
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Bounds that are promised, measured and printed: the broker's memory with 500 agencies and every
 worker stopped; how long a recovery takes; how soon a paused worker is left out; SIGTERM in each
 phase of a draw.
@@ -111,7 +110,3 @@ class Bounds(FaultCase):
                     draw.start(name)
                     draw.let_go()
                     self.expect_right_end()
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Half a minute of chaos: nothing lost, nothing twice. `make chaos SECONDS=600 SEED=7` is more."""
 import importlib.machinery
 import importlib.util
@@ -24,7 +23,3 @@ class Chaos(unittest.TestCase):
         ended = load_chaos().run(SECONDS, SEED)
         print(f"       chaos, seed {SEED}: {ended.summary()}")
         self.assertEqual((ended.lost, ended.twice), (0, 0))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Each program dies at each of its crash points, before and after each durable step, in a draw of a
 million bets; started again the draw goes on and everybody has the right winners. A point that is
 not listed below dies in a draw without anything special; one that is not reached fails.
@@ -9,7 +8,7 @@ import unittest
 
 from fault import AGENCIES, BETS, Cluster, Draw, FaultCase, fast, million, points, scan
 from case import NUMBER
-from cluster import SAMPLES, sample
+from cluster import BIN, SAMPLES, sample
 from disk import Disk
 
 # At which pass, where it is not the first.
@@ -18,7 +17,7 @@ PASS = {"batches": 3, "stored": 3, "plan": 2, "declaration": 2, "store": 2,
 FAST = {"worker.after_commit.batches", "worker.before_commit.seal", "worker.before_send.sealed",
         "worker.before_send.counted", "worker.after_rename.birth",
         "broker.after_commit.declaration", "broker.after_commit.sealed",
-        "broker.before_commit.published", "broker.after_commit.published",
+        "broker.before_commit.published",
         "agency.before_rename.output", "agency.after_sync.folder", "agency.after_commit.rejects"}
 DRAWS = 10  # with 8 kept: the first is forgotten
 BAD_ROW = b"x,y,1,1990-13-01,1\n"
@@ -176,6 +175,16 @@ class CrashPoints(FaultCase):
             self.expect_right_end()
 
 
+class OtherFlavours(unittest.TestCase):
+    @fast
+    def test_have_no_points(self):
+        for program in VICTIMS:
+            with open(os.path.join(BIN, program), "rb") as file:
+                text = file.read()
+            for word in (b"_commit.", b"SORTEO_CRASH", b"SORTEO_BREAK"):
+                self.assertFalse(word in text, f"{program} has {word.decode()}")
+
+
 SCENES = {"bye": CrashPoints.with_its_last_word, "rejects": CrashPoints.with_a_bad_row,
           "void": CrashPoints.in_a_draw_that_is_void,
           "decision": CrashPoints.in_a_draw_that_is_void, "deletion": CrashPoints.in_ten_draws,
@@ -197,7 +206,3 @@ def test_of(victim, point):
 for program, victim in VICTIMS.items():
     for point in points(program):
         setattr(CrashPoints, f"test_{point.replace('.', '_')}", test_of(victim, point))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """A disk that is full, or fails. A worker returns what it has no room for, and it is stored
 elsewhere, or waits until there is room; a seal takes the reserve. The broker ends with 74. Nothing
 of a sync that failed was told: who meets one ends with 74, and its next start reads what is there.
@@ -155,7 +154,3 @@ class DiskFull(FaultCase):
 
 if not shutil.which("strace"):
     raise unittest.SkipTest("needs strace")
-
-
-if __name__ == "__main__":
-    unittest.main()

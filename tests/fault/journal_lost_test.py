@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """The broker's data directory is lost, in each phase. A broker that is started without it ends with
 78; --recover goes on with the root and number that a store has sealed, or makes the draw void.
 There is never a second number.
@@ -88,7 +87,3 @@ class JournalLost(FaultCase):
         self.expect_exit(draw["broker"], 0)
         self.assertEqual(draw.sealed_with(), sealed)
         self.expect_right_end(sealed[1])
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Everything goes through a proxy (proxy.py) that cuts, half-opens, resets, delays, and passes
 bytes on in pieces of 1 to 10: every draw completes with the right winners.
 """
@@ -85,7 +84,3 @@ class Link(FaultCase):
             draw.start_all()
             self.expect_right_end()
             self.assertGreater(self.proxy.resets, 2)
-
-
-if __name__ == "__main__":
-    unittest.main()

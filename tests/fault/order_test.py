@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """What is told is durable before it is told, by the system calls of real programs: a worker's
 STORED after the commit that has its batches, SEALED after the seal's; the broker's FINISHED, SEAL
 and RESULT after the sync of the journal that has the declaration, the seal. A worker that
@@ -91,7 +90,3 @@ class Order(FaultCase):
         path, roots, root = self.trace("broker", "unsynced")
         told, early = self.too_early_of_broker(path, roots, root)
         self.assertEqual(early, told)
-
-
-if __name__ == "__main__":
-    unittest.main()

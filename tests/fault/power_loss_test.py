@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Power loss: every store, the journal and the winners files lie on ext4 images of their own, and
 all that was not synced vanishes at once. After the last acknowledgement, idle, and under load:
 every batch that was acknowledged is there; a winners file is whole or not there. Programs that do
@@ -204,7 +203,3 @@ class PlacedDraw(HeldDraw):
                if key != "SORTEO_CRASH_LOG"}
         with self.cluster.changed(before=self.inside, **{**own, **self.changes.get(name, {})}):
             return super().start(name, **options)
-
-
-if __name__ == "__main__":
-    unittest.main()

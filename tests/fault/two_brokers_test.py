@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Two brokers of one draw. The first stands still in a phase and is replaced, on the same journal
 or on a copy of it; a proxy (proxy.py) leads everybody to the second. When the first goes on it is
 fenced at its next decision, or by the first store that it hears: there is one result. One that
@@ -115,7 +114,3 @@ class TwoBrokers(FaultCase):
                 self.expect_exit(draw[name], 0)
             self.expect_exit(draw["broker"], 0)
             self.expect_right_end(draw.sealed_with()[1])
-
-
-if __name__ == "__main__":
-    unittest.main()
