@@ -125,17 +125,20 @@ class PowerLoss(FaultCase):
                     self.assertEqual(file.read(), scan(path))
 
     def half_a_file(self, point):
-        """What stands under the name of the winners when the power goes there."""
+        """What stands under the name of the winners when the power goes there. The others have not
+        said BYE, so that the broker stays for all of them."""
         with self.machine("barrier") as draw:
-            draw.kill("agency 1")
-            draw.changes = {"agency 1": {"stand": f"{point}:1"}}
+            draw.kill("agency 1", "agency 2")
+            draw.changes = {name: {"stand": "agency.before_send.bye:1"}
+                            for name in draw.names("agency")}
+            draw.changes["agency 1"] = {"stand": f"{point}:1"}
             draw.start("agency 1")
+            draw.start("agency 2")
             draw.let_go()
-            self.wait_stopped(draw["agency 1"])
+            for name in draw.names("agency"):
+                self.wait_stopped(draw[name])
             self.images[-1].cut_power()
-            draw.kill("agency 1")
-            for name in ("agency 2", "agency 3"):
-                draw.kill(name)
+            draw.kill(*draw.names("agency"))
             self.images[-1].restore_power()
             path = os.path.join(self.outputs(), "winners-1.csv")
             if os.path.exists(path):
