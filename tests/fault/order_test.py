@@ -1,7 +1,7 @@
 """What is told is durable before it is told, by the system calls of real programs: a worker's
-STORED after the commit that has its batches, SEALED after the seal's; the broker's FINISHED, SEAL
-and RESULT after the sync of the journal that has the declaration, the seal. A worker that
-acknowledges too early, and programs without their syncs, are caught.
+STORED after the commit that has its batches, SEALED after the seal's; the broker's FINISHED after
+the sync of the journal that has the declaration, SEAL (and all else that names the root) after the
+seal's. A worker that acknowledges too early, and programs without their syncs, are caught.
 """
 import contextlib
 import os
