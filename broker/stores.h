@@ -16,6 +16,12 @@ enum store_state {
 
 enum { OLD_DRAWS_MAX = 16 }; /* as many as a worker keeps in mind (FORGET) */
 
+/* A draw older than those that are kept, of which an inventory has something. */
+struct old_draw {
+    uint32_t draw;
+    bool has_batches;
+};
+
 struct store {
     struct id id;
     struct epoch opening; /* highest seen; number 0: none yet */
@@ -26,7 +32,7 @@ struct store {
     int64_t silent_at;       /* when its lease ended; awaited: when the broker began to wait */
     int64_t pinged_at;
     uint32_t chunks; /* of the inventory that is coming in: number of the next one */
-    uint32_t old_draws[OLD_DRAWS_MAX]; /* of that inventory: draws that are to be forgotten */
+    struct old_draw old_draws[OLD_DRAWS_MAX]; /* of that inventory: to be forgotten */
     uint32_t old_draws_count;
     uint64_t free_bytes;
     bool has_sealed; /* it answered SEALED with the draw's root in this registration */

@@ -105,17 +105,35 @@ static void take_batch(struct broker *broker, const struct report *report,
         broker_fail(broker, status, "cannot take an inventory: %s", status_text(status));
 }
 
-/* A draw older than those that are kept, which this store has not forgotten: it was away when it
- * was told to, or died half way. What is too many is found at its next registration. */
-static void note_old_draw(const struct broker *broker, struct store *store, uint32_t draw)
+/* The store's note of an old draw; NULL: it has none. */
+static struct old_draw *find_old_draw(struct store *store, uint32_t draw)
 {
-    if (broker->draw <= DRAWS_KEPT || draw > broker->draw - DRAWS_KEPT)
-        return;
     for (uint32_t i = 0; i < store->old_draws_count; i++)
-        if (store->old_draws[i] == draw)
-            return;
-    if (store->old_draws_count < OLD_DRAWS_MAX)
-        store->old_draws[store->old_draws_count++] = draw;
+        if (store->old_draws[i].draw == draw)
+            return &store->old_draws[i];
+    return NULL;
+}
+
+/* A draw older than those that are kept, which this store has not forgotten: it was away when it
+ * was told to, or died half way. What is too many is found at its next registration; so a seal
+ * whose mark follows gives its place back. */
+static void note_old_draw(const struct broker *broker, struct store *store,
+                          const struct item_inventory *item)
+{
+    if (broker->draw <= DRAWS_KEPT || item->draw > broker->draw - DRAWS_KEPT)
+        return;
+    struct old_draw *noted = find_old_draw(store, item->draw);
+    if (item->kind == INVENTORY_FORGOT) {
+        if (noted != NULL && !noted->has_batches)
+            *noted = store->old_draws[--store->old_draws_count];
+        return;
+    }
+    if (noted == NULL && store->old_draws_count < OLD_DRAWS_MAX) {
+        noted = &store->old_draws[store->old_draws_count++];
+        *noted = (struct old_draw){.draw = item->draw};
+    }
+    if (noted != NULL && item->kind == INVENTORY_BATCH)
+        noted->has_batches = true;
 }
 
 static void take_item(struct broker *broker, const struct report *report,
@@ -132,8 +150,8 @@ static void take_item(struct broker *broker, const struct report *report,
         recovery_hear_item(broker->recovery, report->slot, item, is_known);
     else if (!is_known)
         fail_unknown(broker, item->draw, what[item->kind]);
-    else if (item->kind != INVENTORY_FORGOT)
-        note_old_draw(broker, stores_at(broker->stores, report->slot), item->draw);
+    else
+        note_old_draw(broker, stores_at(broker->stores, report->slot), item);
     if (broker->recovery == NULL && is_known && item->kind == INVENTORY_BATCH)
         take_batch(broker, report, item);
 }
@@ -167,7 +185,7 @@ static void welcome(struct broker *broker, const struct report *report)
         broker_send_worker(broker, store->peer, &seal, NULL);
     }
     for (uint32_t i = 0; i < store->old_draws_count; i++) {
-        struct message forget = {.kind = MESSAGE_FORGET, .draw = store->old_draws[i]};
+        struct message forget = {.kind = MESSAGE_FORGET, .draw = store->old_draws[i].draw};
         broker_send_worker(broker, store->peer, &forget, NULL);
     }
 }
