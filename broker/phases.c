@@ -242,8 +242,10 @@ static void publish(struct broker *broker)
         struct archived_agency archived;
         struct message message = {.kind = MESSAGE_RESULT, .draw = broker->draw};
         struct slice body = {0};
-        /* PUB is the fast path only: an agency without its page here asks for it. */
-        if (!outbox_has_room(broker->outbox, 1, PAGE_BYTES_MAX + CONTROL_BYTES) ||
+        /* PUB is the fast path only: an agency without its page here asks for it. What each store
+         * is told next has to fit as well. */
+        if (!outbox_has_room(broker->outbox, 1 + STORES_MAX,
+                             PAGE_BYTES_MAX + (1 + STORES_MAX) * CONTROL_BYTES) ||
             broker->archive->agency(broker->archive->owner, broker->draw, agency, &archived) !=
                 STATUS_OK)
             continue;

@@ -83,3 +83,60 @@ Test(broker_forget, a_store_is_told_of_a_draw_behind_many_that_it_has_forgotten,
     cr_assert(!bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_FORGET, 1, NULL, NULL));
     bench_close(&bench);
 }
+
+static enum status count_many_winners(void *owner, uint32_t draw, uint32_t agency,
+                                      struct archived_agency *archived)
+{
+    (void)owner;
+    (void)draw;
+    (void)agency;
+    *archived = (struct archived_agency){.attempt = 1, .winners = 1000000};
+    return STATUS_OK;
+}
+
+/* A page that is as full as pages are. */
+static enum status fill_page(void *owner, uint32_t draw, uint32_t agency, uint32_t from,
+                             uint8_t *body, size_t bytes_max, size_t *bytes, uint32_t *upto)
+{
+    (void)owner;
+    (void)draw;
+    (void)agency;
+    memset(body, 0, bytes_max);
+    *bytes = bytes_max;
+    *upto = from + 1000;
+    return STATUS_OK;
+}
+
+/* One turn that begins with this request, and in which pages of other agencies have left no more
+ * than `room` bytes of the outbox. */
+static void ask_with_little_room(struct bench *bench, const struct message *request, size_t room)
+{
+    uint8_t buffer[HEADER_BYTES_MAX];
+    size_t bytes = 0;
+    cr_assert_eq(message_encode(request, buffer, sizeof buffer, &bytes), STATUS_OK);
+    outbox_reset(bench->outbox);
+    broker_on_request(bench->broker, 1, (struct slice){buffer, bytes}, bench->now_ms,
+                      bench->wall_ms);
+    while (outbox_has_room(bench->outbox, 0, room + 1))
+        (void)outbox_reserve(bench->outbox, 1);
+    bench_turn(bench);
+}
+
+/* The fast path may fill the outbox up to the last page that fits; what the stores are told next
+ * has its place all the same. */
+Test(broker_forget, pages_of_winners_leave_room_for_what_the_stores_are_to_forget, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    for (uint8_t store = 1; store <= STORES_MAX; store++)
+        bench_store(&bench, 50U + store, store, 1);
+    for (uint32_t draw = 1; draw < DRAWS_KEPT; draw++)
+        make_draw(&bench, draw);
+    join_draw(&bench, DRAWS_KEPT);
+    struct message poll = poll_of(&bench, DRAWS_KEPT);
+    bench.archive.agency = count_many_winners;
+    bench.archive.page = fill_page;
+    ask_with_little_room(&bench, &poll, PAGE_BYTES_MAX + 512);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_FORGET, STORES_MAX - 1, NULL, NULL));
+    bench_close(&bench);
+}
