@@ -93,6 +93,7 @@ enum status broker_start(struct broker *broker, const struct epoch *epoch, int64
     broker->own = *epoch;
     broker->ticked_at = now_ms;
     broker->served_at = now_ms;
+    broker->held_up_at = now_ms;
     /* Silence is counted from now on, not from a clock that stood at 0. */
     stores_shift(broker->stores, now_ms, now_ms);
     enum status status = broker->options.recover_stores > 0 ? start_from_stores(broker)
@@ -132,6 +133,7 @@ int64_t broker_tick(struct broker *broker, int64_t now_ms, int64_t wall_ms)
     bool has_more = phases_send_seals(broker);
     has_more = upkeep_dispatch(broker, now_ms) || has_more;
     upkeep_note_waiting(broker, now_ms);
+    upkeep_note_lost(broker, now_ms);
     if (broker->verdict == STATUS_OK)
         phases_go_on(broker, now_ms);
     return has_more ? now_ms : earlier(due_at, phases_due_at(broker, now_ms, wall_ms));

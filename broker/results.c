@@ -346,6 +346,12 @@ uint32_t results_uncovered(const struct results *results)
     return manifest_batches(results->manifest) - results->covered_batches;
 }
 
+const struct seqset *results_covered(const struct results *results, size_t agency)
+{
+    CHECK(agency < results->agencies_count);
+    return &results->covered[agency];
+}
+
 bool results_are_complete(const struct results *results)
 {
     return results->live_count == 0 && results_uncovered(results) == 0;

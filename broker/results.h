@@ -50,6 +50,8 @@ uint32_t results_kill(struct results *results, uint32_t store);
 bool results_are_complete(const struct results *results);
 /* Batches that no live or answered question covers. */
 uint32_t results_uncovered(const struct results *results);
+/* Of one agency, by its index in the manifest: the batches that they cover. */
+const struct seqset *results_covered(const struct results *results, size_t agency);
 uint64_t results_winners(const struct results *results);
 
 uint64_t results_fingerprint(const struct results *results, uint64_t hash);

@@ -51,6 +51,7 @@ struct broker {
 
     int64_t ticked_at;
     int64_t served_at;    /* a batch was sent on, none waited, or it was said what they wait for */
+    int64_t held_up_at;   /* no draw was held up by a lost batch, or it was said by whose */
     int64_t linger_until; /* INT64_MAX: draws are left */
     bool is_started;
     enum status verdict;
@@ -119,6 +120,8 @@ int64_t upkeep_stores(struct broker *broker, int64_t now_ms);
 bool upkeep_dispatch(struct broker *broker, int64_t now_ms);
 /* Tells for whom batches wait that nobody takes: agencies know only that nothing is durable. */
 void upkeep_note_waiting(struct broker *broker, int64_t now_ms);
+/* Tells for whom a draw waits when all have finished: whose declared batches no store has. */
+void upkeep_note_lost(struct broker *broker, int64_t now_ms);
 
 /* -- phases.c -- */
 

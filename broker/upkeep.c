@@ -99,6 +99,64 @@ void upkeep_note_waiting(struct broker *broker, int64_t now_ms)
                                 : "room in a store, see the logs of the workers");
 }
 
+/* After the barrier's release, before the seal: a declaration does not hold any more. */
+static bool lacks_declared(const struct broker *broker, const struct member *member, uint32_t index)
+{
+    return member->has_declaration && !barrier_excludes(broker->barrier, member->id) &&
+           ledger_verify(broker->ledger, broker->hasher, index, &member->declaration) !=
+               LEDGER_VERIFIED;
+}
+
+/* After the seal: a batch that nobody has counted, nor is asked for, is in no store. */
+static bool lacks_counted(const struct broker *broker, size_t entry, uint32_t index)
+{
+    const struct seqset *covered = results_covered(broker->results, entry);
+    const struct seqset *durable = ledger_durable(broker->ledger, index);
+    uint32_t batches = manifest_agency(broker->manifest, entry)->declaration.batches;
+    uint32_t seq = seqset_next_absent(covered, 0);
+    while (seq < batches && seqset_has(durable, seq))
+        seq = seqset_next_absent(covered, seq + 1);
+    return seq < batches;
+}
+
+/* The first agency whose declared batches no store has that is alive; NULL: there is none. */
+static const struct member *find_lacking(struct broker *broker)
+{
+    const struct member *member;
+    if (broker->state == DRAW_OPEN) {
+        for (uint32_t i = 0; i < roll_count(broker->roll); i++)
+            if (lacks_declared(broker, roll_at(broker->roll, i), i))
+                return roll_at(broker->roll, i);
+        return NULL;
+    }
+    for (size_t i = 0; i < manifest_agencies_count(broker->manifest); i++) {
+        member = roll_find(broker->roll, manifest_agency(broker->manifest, i)->agency);
+        if (member != NULL && lacks_counted(broker, i, roll_index(broker->roll, member)))
+            return member;
+    }
+    return NULL;
+}
+
+void upkeep_note_lost(struct broker *broker, int64_t now_ms)
+{
+    bool is_held_up =
+        (broker->state == DRAW_OPEN && barrier_outcome(broker->barrier) == BARRIER_RELEASED) ||
+        (broker->state == DRAW_SEALED && results_uncovered(broker->results) > 0);
+    if (!is_held_up)
+        broker->held_up_at = now_ms;
+    if (now_ms - broker->held_up_at < broker->options.lease_ms)
+        return;
+    broker->held_up_at = now_ms;
+    const struct member *member = find_lacking(broker);
+    if (member == NULL)
+        return;
+    broker->held_up_at = now_ms + WAIT_MS_MAX - broker->options.lease_ms;
+    broker_note(broker, "sorteo", NOTE_IN_PROGRESS,
+                "draw: %u | waiting_for: a store that has the batches of agency %u, or that agency "
+                "to send them again",
+                broker->draw, member->id);
+}
+
 int64_t upkeep_stores(struct broker *broker, int64_t now_ms)
 {
     int64_t slept_ms = now_ms - broker->ticked_at;

@@ -112,3 +112,46 @@ Test(broker_notes, a_start_after_the_last_draw_waits_for_nobody, .timeout = 10)
     cr_assert_not_null(strstr(event.text, "draw: 2 | phase: OPEN"), "%s", event.text);
     bench_close(&bench);
 }
+
+/* Everybody has finished, so nobody is named as missing: it is the broker that says it. */
+Test(broker_notes, a_draw_waits_for_batches_that_were_lost_after_all_had_finished, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench, 2);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench_hello(&bench, 10, 0);
+    bench_stored(&bench, 50, 4, 0);
+    cr_assert_eq(bench_poll(&bench, 4, 1).kind, MESSAGE_FINISHED);
+    bench_pass(&bench, LEASE_MS + bench.options.store_grace_ms + LEASE_MS / 4); /* for good */
+    cr_assert_eq(count_lines(&bench, "waiting_for", ""), 0, "agency 10 is named by WAIT");
+    cr_assert_eq(bench_poll(&bench, 10, 0).kind, MESSAGE_FINISHED);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_SEALED, 1), 0);
+    bench_pass(&bench, LEASE_MS + LEASE_MS / 2);
+    cr_assert_eq(count_lines(&bench, "draw: 1 | waiting_for", "agency 4"), 1);
+    bench_pass(&bench, WAIT_MS_MAX);
+    cr_assert_eq(count_lines(&bench, "draw: 1 | waiting_for", "agency 4"), 1);
+    bench_store(&bench, 51, 2, 1);
+    bench_stored(&bench, 51, 4, 0);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_SEALED, 1), 1);
+    (void)count_lines(&bench, "", "");
+    bench_pass(&bench, LEASE_MS / 2);
+    cr_assert_eq(count_lines(&bench, "waiting_for", ""), 0);
+    bench_close(&bench);
+}
+
+Test(broker_notes, a_count_waits_for_batches_that_were_lost_after_the_seal, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench, 1);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench_stored(&bench, 50, 4, 0);
+    cr_assert_eq(bench_poll(&bench, 4, 1).kind, MESSAGE_FINISHED);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_SEALED, 1), 1);
+    bench_pass(&bench, LEASE_MS + LEASE_MS / 2);
+    cr_assert_eq(count_lines(&bench, "waiting_for", ""), 0, "the store may come back");
+    bench_pass(&bench, bench.options.store_grace_ms + LEASE_MS);
+    cr_assert_eq(count_lines(&bench, "draw: 1 | waiting_for", "agency 4"), 1);
+    bench_close(&bench);
+}
