@@ -27,6 +27,8 @@ uint32_t world_add_journal(struct world *world, struct journal_memory *journal)
 {
     CHECK(world->journals_count < JOURNALS_MAX);
     world->journals[world->journals_count] = journal;
+    /* What a copy has was looked at in the original. */
+    world->records_checked[world->journals_count] = journal_memory_size(journal);
     return world->journals_count++;
 }
 
