@@ -53,16 +53,23 @@ class Agency:
     def read(self, frames):
         return wire.read_reply(frames, self.draw, self.id)
 
+    def ask_once(self, kind, *fields):
+        """One try: the answer, or None within RETRY_MS."""
+        self.rendezvous.send(self.header(kind, *fields))
+        until = time.monotonic() + wire.RETRY_MS / 1000
+        while (left := until - time.monotonic()) > 0 and self.rendezvous.poll(left * 1000):
+            answer = self.read(self.rendezvous.recv_multipart())
+            if answer:
+                return answer
+        return None
+
     def ask(self, kind, *fields):
         """Sends a request until it is answered (section 12.9). Most of REFUSED ends the program."""
         while True:
-            self.rendezvous.send(self.header(kind, *fields))
-            until = time.monotonic() + wire.RETRY_MS / 1000
-            while (left := until - time.monotonic()) > 0 and self.rendezvous.poll(left * 1000):
-                answer = self.read(self.rendezvous.recv_multipart())
-                if answer:
-                    self.unanswered = 0
-                    return self.refused(kind, answer[1]) if answer[0] == REFUSED else answer
+            answer = self.ask_once(kind, *fields)
+            if answer:
+                self.unanswered = 0
+                return self.refused(kind, answer[1]) if answer[0] == REFUSED else answer
             self.unanswered += 1
             if self.unanswered >= self.options.retries:
                 fail(69, "the broker does not answer")
@@ -225,7 +232,7 @@ class Agency:
             self.take_part(admitted)
         rows = self.fetch()
         wire.write_rows(self.options.output, rows)
-        self.ask(BYE)
+        any(self.ask_once(BYE) for _ in range(wire.UNANSWERED_REDIAL))  # a courtesy, whatever comes
         print(json.dumps({"batches": len(self.digests), "winners": len(rows), "lost": self.lost,
                           "repaired": sorted(self.repaired), **self.counts}), file=sys.stderr)
 

@@ -139,6 +139,22 @@ def a_number_or_seed_that_is_wrong_is_not_believed(inputs):
                 broker.stop()
 
 
+def nobody_has_to_answer_a_bye(inputs):
+    """The broker of a last draw may be gone by then (section 8, BYE)."""
+    with Cluster() as cluster:
+        broker = FakeBroker(cluster.port)
+        broker.answers = lambda kind, *_: "silence" if kind == wire.BYE else None
+        broker.start()
+        try:
+            agency = cluster.python_agency(1, inputs[4], batch_bets=1000, retries=4)
+            broker.wait_for(lambda broker: broker.declaration)
+            broker.publish()
+            expect_exit(agency, 0)
+            assert broker.count(wire.BYE) == wire.UNANSWERED_REDIAL, broker.requests[-5:]
+        finally:
+            broker.stop()
+
+
 def what_a_killed_broker_had_queued_is_sent_again(inputs):
     with Cluster(agencies=2, winning_number=NUMBER) as cluster:
         broker = cluster.broker()
@@ -167,7 +183,7 @@ TESTS = (both_take_part_and_lost_batches_are_repaired, each_goes_on_where_the_ot
          another_file_after_finishing_is_refused_with_the_first_difference,
          cut_ranges_and_pages_of_winners_are_put_together,
          a_published_result_is_fetched_again_and_its_seed_is_the_committed_one,
-         a_number_or_seed_that_is_wrong_is_not_believed,
+         a_number_or_seed_that_is_wrong_is_not_believed, nobody_has_to_answer_a_bye,
          what_a_killed_broker_had_queued_is_sent_again,
          a_draw_that_times_out_is_void_or_made_without_who_is_missing)
 
