@@ -155,8 +155,9 @@ class FakeDispatch:
             items += unpack_all(body)
         assert sorted(items) == [[b.seq, b.count, b.digest] for b in batches], items
 
-    def seal(self, manifest):
+    def seal(self, manifest, **how):
         parts = range(0, len(manifest.packed), CHUNK_BYTES_MAX)
         for part, start in enumerate(parts):
             self.send(SEAL, part, len(parts), len(manifest.packed), manifest.root,
-                      frames=(manifest.packed[start:start + CHUNK_BYTES_MAX],), draw=manifest.draw)
+                      frames=(manifest.packed[start:start + CHUNK_BYTES_MAX],), draw=manifest.draw,
+                      **how)

@@ -2,9 +2,10 @@
 kill, what it seals was read back, which broker it obeys, what it rejects, and how it counts."""
 from case import SystemCase
 from cluster import Cluster, free_ports
-from fake_dispatch import (COUNT, COUNTED, DISMISSED, FENCED, FORGET, FORWARD, FOUND, PING,
-                           REGISTER, REJECTED, SEAL, SEAL_VOID, SEALED, STORED, WELCOME, WHO, Batch,
-                           FakeDispatch, Gate, Manifest)
+from fake_dispatch import (COUNT, COUNTED, DISMISSED, FENCED, FORGET, FORWARD, FOUND,
+                           FRAME_BYTES_MAX, LEASE_MS, MANIFEST, PING, REGISTER, REJECTED, SEAL,
+                           SEAL_VOID, SEALED, STORED, WELCOME, WHO, Batch, FakeDispatch, Gate,
+                           Manifest)
 from stranger_test import is_readable, shown_messages, spoiled
 from wire import REASONS, pack, unpack_all
 
@@ -165,12 +166,21 @@ class WorkerProgram(SystemCase):
         recorded before anything else [M-44] [M-66], and none (number 0) is not."""
         worker = self.begin(Batch(7, 0, bets(1)))
         self.broker.epoch = ours = 5, b"n" * 16
+        manifest, share = Manifest([Batch(7, 0, bets(1))], NUMBER), pack([7, 1, [0, 1]])
         self.broker.forward(Batch(7, 1, bets(1)))
         self.broker.expect_stored(Batch(7, 1, bets(1)))
         for other in ((4, b"o" * 16), (5, b"r" * 16), (1, b"e" * 16)):
             for send in (lambda epoch: self.broker.forward(Batch(7, 2, bets(1)), epoch=epoch),
                          lambda epoch: self.broker.send(SEAL_VOID, draw=1, epoch=epoch),
                          lambda epoch: self.broker.send(FORGET, draw=1, epoch=epoch),
+                         lambda epoch: self.broker.seal(manifest, epoch=epoch),
+                         lambda epoch: self.broker.send(MANIFEST, draw=1, epoch=epoch),
+                         lambda epoch: self.broker.send(COUNT, manifest.root, 1, 1, 1, draw=1,
+                                                        frames=(share,), epoch=epoch),
+                         lambda epoch: self.broker.send(WELCOME, LEASE_MS, FRAME_BYTES_MAX,
+                                                        epoch=epoch),
+                         lambda epoch: self.broker.send(DISMISSED, 1, epoch=epoch),
+                         lambda epoch: self.broker.send(PING, epoch=epoch),
                          lambda epoch: self.broker.send(WHO, epoch=epoch)):
                 send(other)
                 self.assertEqual(self.broker.expect(FENCED)[1], [*ours])
