@@ -91,18 +91,6 @@ void seqset_remove(struct seqset *set, uint32_t seq)
     set->members--;
 }
 
-enum status seqset_unite(struct seqset *set, const struct seqset *other)
-{
-    enum status status = grow(set, other->words_count);
-    if (status != STATUS_OK)
-        return status;
-    for (uint32_t i = 0; i < other->words_count; i++) {
-        set->members += ones(other->words[i] & ~set->words[i]);
-        set->words[i] |= other->words[i];
-    }
-    return STATUS_OK;
-}
-
 void seqset_subtract(struct seqset *set, const struct seqset *other)
 {
     for (uint32_t i = 0; i < set->words_count && i < other->words_count; i++) {

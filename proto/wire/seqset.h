@@ -27,8 +27,7 @@ enum status seqset_add(struct seqset *set, uint32_t seq);
 enum status seqset_add_range(struct seqset *set, uint32_t first, uint32_t count);
 void seqset_remove(struct seqset *set, uint32_t seq);
 
-/* set = set ∪ other; set = set \ other; set = copy of other. errors: NO_MEMORY (union, copy). */
-enum status seqset_unite(struct seqset *set, const struct seqset *other);
+/* set = set \ other; set = copy of other. errors: NO_MEMORY (copy). */
 void seqset_subtract(struct seqset *set, const struct seqset *other);
 enum status seqset_copy(struct seqset *set, const struct seqset *other);
 

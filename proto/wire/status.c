@@ -18,18 +18,6 @@ const char *status_text(enum status status)
     return "unknown status";
 }
 
-const char *status_name(enum status status)
-{
-    switch (status) {
-#define X(name, value, exit, text) \
-    case STATUS_##name:            \
-        return #name;
-        STATUS_TABLE(X)
-#undef X
-    }
-    return "UNKNOWN";
-}
-
 int status_exit_code(enum status status)
 {
     switch (status) {

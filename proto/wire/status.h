@@ -44,9 +44,6 @@ enum status {
  * none. */
 const char *status_text(enum status status);
 
-/* The code's name as it stands in the table, for logs: "SYNC". */
-const char *status_name(enum status status);
-
 /* The exit code (sysexits.h) for a program that gives up for this reason; 70 for a value that is
  * none. */
 int status_exit_code(enum status status);

@@ -79,7 +79,7 @@ Test(seqset, is_the_set_that_a_plain_array_is, .timeout = 10)
     cr_assert_eq(set.members, 0);
 }
 
-Test(seqset, unites_subtracts_copies_and_compares, .timeout = 10)
+Test(seqset, subtracts_copies_and_compares, .timeout = 10)
 {
     uint64_t state = 0xcafe;
     for (int round = 0; round < 60; round++) {
@@ -95,13 +95,9 @@ Test(seqset, unites_subtracts_copies_and_compares, .timeout = 10)
         cr_assert_eq(seqset_copy(&c, &a), STATUS_OK);
         assert_same(&c, in_a);
         cr_assert_eq(seqset_copy(&c, &c), STATUS_OK);
-        cr_assert_eq(seqset_unite(&c, &b), STATUS_OK);
+        seqset_subtract(&c, &b);
         for (int seq = 0; seq < SPAN; seq++)
-            expected[seq] = in_a[seq] || in_b[seq];
-        assert_same(&c, expected);
-        seqset_subtract(&c, &a);
-        for (int seq = 0; seq < SPAN; seq++)
-            expected[seq] = in_b[seq] && !in_a[seq];
+            expected[seq] = in_a[seq] && !in_b[seq];
         assert_same(&c, expected);
         bool is_same = memcmp(in_a, in_b, sizeof in_a) == 0;
         cr_assert_eq(seqset_is_equal(&a, &b), is_same);
@@ -136,7 +132,6 @@ Test(seqset, empty_set_answers_every_question, .timeout = 10)
     cr_assert_not(seqset_has(&set, UINT32_MAX));
     seqset_remove(&set, 7);
     seqset_subtract(&set, &set);
-    cr_assert_eq(seqset_unite(&set, &set), STATUS_OK);
     cr_assert_eq(seqset_next(&set, 0), UINT32_MAX);
     cr_assert_eq(seqset_next_absent(&set, 5), 5);
     cr_assert_eq(seqset_next_absent(&set, UINT32_MAX), UINT32_MAX);

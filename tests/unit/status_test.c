@@ -38,13 +38,6 @@ Test(status, text_is_a_lower_case_sentence_without_full_stop, .timeout = 10)
     cr_assert_str_eq(status_text(STATUS_FULL), "no space left");
 }
 
-Test(status, name_is_the_one_in_the_table, .timeout = 10)
-{
-    cr_assert_str_eq(status_name(STATUS_OK), "OK");
-    cr_assert_str_eq(status_name(STATUS_SYNC), "SYNC");
-    cr_assert_str_eq(status_name(STATUS_CANNOT_CREATE), "CANNOT_CREATE");
-}
-
 Test(status, exit_codes_are_those_of_sysexits, .timeout = 10)
 {
     cr_assert_eq(status_exit_code(STATUS_OK), EX_OK);
@@ -67,7 +60,6 @@ Test(status, unknown_value_is_called_so, .timeout = 10)
 {
     enum status unknown = (enum status) - 1000;
     cr_assert_str_eq(status_text(unknown), "unknown status");
-    cr_assert_str_eq(status_name(unknown), "UNKNOWN");
     cr_assert_eq(status_exit_code(unknown), EX_SOFTWARE);
 }
 
