@@ -60,6 +60,65 @@ Test(agency_replies, wait_about_another_attempt_or_place_is_ignored)
     stage_end(&stage);
 }
 
+/* [M-22] of each kind, beside ADMITTED (agency_hello_test.c). */
+Test(agency_replies, what_another_agency_is_told_is_ignored)
+{
+    struct stage stage = begin();
+    stage_all_sent(&stage, 2);
+    struct message other = stage_wait_reply(&stage, 1, 2, 0, 0);
+    other.wait.agency++;
+    stage_answer(&stage, &other, (struct slice){0});
+    other.kind = MESSAGE_FINISHED;
+    stage_answer(&stage, &other, (struct slice){0});
+    other = stage_refusal(REFUSAL_VOID, 0);
+    other.refused.agency++;
+    stage_answer(&stage, &other, (struct slice){0});
+    other = empty_result(0);
+    other.result.agency++;
+    stage_answer(&stage, &other, (struct slice){0});
+    cr_assert_eq(ignored(&stage), 4);
+    cr_assert_eq(agency_state(stage.agency), AGENCY_DECLARING);
+
+    const struct message result = empty_result(0);
+    stage_answer(&stage, &result, (struct slice){0});
+    cr_assert_eq(stage.request.kind, MESSAGE_WINNERS);
+    stage_answer(&stage, &other, (struct slice){0});
+    other = (struct message){.kind = MESSAGE_NOT_YET,
+                             .draw = DRAW,
+                             .not_yet = {.agency = AGENCY + 1, .phase = PHASE_SEALED}};
+    stage_answer(&stage, &other, (struct slice){0});
+    cr_assert_eq(ignored(&stage), 6);
+    cr_assert_eq(agency_state(stage.agency), AGENCY_FETCHING);
+
+    stage_answer(&stage, &result, (struct slice){0});
+    agency_on_stored(stage.agency, stage.now_ms);
+    stage_tick(&stage);
+    other = (struct message){.kind = MESSAGE_OK, .draw = DRAW, .ok = {.agency = AGENCY + 1}};
+    stage_answer(&stage, &other, (struct slice){0});
+    cr_assert_eq(ignored(&stage), 7);
+    cr_assert_eq(agency_state(stage.agency), AGENCY_LEAVING);
+    stage_end(&stage);
+}
+
+/* [M-22] */
+Test(agency_replies, digests_of_another_agency_are_ignored)
+{
+    struct stage stage = begin();
+    stage_all_sent(&stage, 2);
+    stage_refuse(&stage, REFUSAL_DECLARATION, 0);
+    cr_assert_eq(stage.request.kind, MESSAGE_DIGESTS);
+    static const uint8_t zeros[2 * DIGEST_BYTES];
+    const struct message other = {
+        .kind = MESSAGE_DIGEST_PAGE,
+        .draw = DRAW,
+        .digest_page = {.agency = AGENCY + 1, .attempt = 1, .upto = 2, .total = 2},
+    };
+    stage_answer(&stage, &other, (struct slice){zeros, sizeof(zeros)});
+    cr_assert_eq(ignored(&stage), 1);
+    cr_assert_eq(agency_state(stage.agency), AGENCY_NAMING);
+    stage_end(&stage);
+}
+
 Test(agency_replies, page_of_winners_from_another_place_is_ignored)
 {
     struct stage stage = begin_waiting();
