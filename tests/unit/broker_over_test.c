@@ -169,6 +169,7 @@ Test(broker_over, nobody_starts_over_or_declares_after_the_decision, .timeout = 
     bench_close(&bench);
 }
 
+/* [M-19] */
 Test(broker_over, no_batch_of_an_excluded_agency_is_sent_on_after_the_seal, .timeout = 10)
 {
     struct bench bench;

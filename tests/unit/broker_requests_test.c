@@ -267,6 +267,23 @@ Test(broker_requests, a_reply_says_all_up_to_where_a_set_was_cut_and_nothing_bey
     bench_close(&bench);
 }
 
+/* [M-29] */
+Test(broker_requests, a_reply_ends_where_what_is_held_was_cut, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    bench_options(&options);
+    options.queue_bytes = 16 << 20;
+    bench_open(&bench, &options);
+    bench_hello(&bench, 4, 0);
+    for (uint32_t seq = 0; seq < RANGES_BYTES_MAX; seq += 2)
+        bench_batch(&bench, 4, seq);
+    const struct message wait = bench_poll(&bench, 4, -1);
+    cr_assert_lt(wait.wait.upto, RANGES_BYTES_MAX, "nothing is durable, and held was cut");
+    cr_assert_eq(count_below(wait.wait.held, wait.wait.upto), (wait.wait.upto + 1) / 2);
+    bench_close(&bench);
+}
+
 /* [M-64] */
 Test(broker_requests, a_declaration_that_differs_is_refused, .timeout = 10)
 {
