@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "proto/wire/limits.h"
+#include "proto/wire/schema.h"
 #include "proto/wire/seqset.h"
 
 #define ID(byte)                                                                                \
@@ -392,4 +393,24 @@ Test(message, declarations_are_equal_in_every_field, .timeout = 10)
     cr_assert(declaration_is_equal(&base, &base));
     for (size_t i = 0; i < 4; i++)
         cr_assert_not(declaration_is_equal(&base, &others[i]), "field %zu", i);
+}
+
+/* What a new field would be forgotten in first. */
+Test(message, declarations_differ_by_every_field_that_travels, .timeout = 10)
+{
+    const size_t begin = offsetof(struct message, poll.declaration);
+    const struct schema *schema = schema_of(MESSAGE_POLL);
+    const struct message one = {.kind = MESSAGE_POLL};
+    int fields = 0;
+    for (uint32_t i = 0; i < schema->fields_count; i++) {
+        const size_t offset = schema->fields[i].offset;
+        if (offset < begin || offset >= begin + sizeof one.poll.declaration)
+            continue;
+        struct message other = one;
+        ((uint8_t *)&other)[offset] ^= 1;
+        cr_assert_not(declaration_is_equal(&one.poll.declaration, &other.poll.declaration),
+                      "field %u", i);
+        fields++;
+    }
+    cr_assert_geq(fields, 4);
 }
