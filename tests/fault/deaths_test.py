@@ -133,3 +133,4 @@ def test_of(name, phase):
 for name, scene in list(vars(Deaths).items()):
     for phase in getattr(scene, "phases", ()):
         setattr(Deaths, f"test_{name}_{phase}", test_of(name, phase))
+assert FAST <= set(vars(Deaths)), "a test that make check should run is called otherwise"
