@@ -94,13 +94,20 @@ static bool pause_somebody(struct world *world)
     int64_t until_ms = world->now_ms + dice_below(&world->dice, PAUSE_MS_MAX);
     uint32_t who =
         dice_below(&world->dice, BROKERS_MAX + world->workers_count + world->plan.agencies);
-    if (who < BROKERS_MAX)
+    const char *role = "broker";
+    uint32_t number = who;
+    if (who < BROKERS_MAX) {
         world->brokers[who].paused_until_ms = until_ms;
-    else if (who < BROKERS_MAX + world->workers_count)
-        world->workers[who - BROKERS_MAX].paused_until_ms = until_ms;
-    else
-        world->agencies[who - BROKERS_MAX - world->workers_count].paused_until_ms = until_ms;
-    world_trace(world, "number %u is stopped until %lld ms", who, (long long)until_ms);
+    } else if (who < BROKERS_MAX + world->workers_count) {
+        role = "worker";
+        number = who - BROKERS_MAX;
+        world->workers[number].paused_until_ms = until_ms;
+    } else {
+        role = "agency";
+        number = who - BROKERS_MAX - world->workers_count + 1;
+        world->agencies[number - 1].paused_until_ms = until_ms;
+    }
+    world_trace(world, "%s %u is stopped until %lld ms", role, number, (long long)until_ms);
     return true;
 }
 
