@@ -84,10 +84,8 @@ static enum status start_from_stores(struct broker *broker)
     return STATUS_OK;
 }
 
-enum status broker_start(struct broker *broker, const struct epoch *epoch, int64_t now_ms,
-                         int64_t wall_ms)
+enum status broker_start(struct broker *broker, const struct epoch *epoch, int64_t now_ms)
 {
-    (void)wall_ms;
     CHECK(!broker->is_started && epoch->number > 0);
     broker->is_started = true;
     broker->own = *epoch;
@@ -108,9 +106,8 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-void broker_committed(struct broker *broker, int64_t now_ms, int64_t wall_ms)
+void broker_committed(struct broker *broker, int64_t now_ms)
 {
-    (void)wall_ms;
     if (broker->verdict != STATUS_OK || broker->state != DRAW_PUBLISHING)
         return;
     phases_end_publishing(broker);

@@ -77,8 +77,7 @@ enum status broker_restore(struct broker *broker, const struct record *record);
 
 /* Begins: opens the first draw or goes on with the restored one, voids what --void names.
  * in: epoch: journaled, this process's own. errors: CONFIG: --void names a published draw or so. */
-enum status broker_start(struct broker *broker, const struct epoch *epoch, int64_t now_ms,
-                         int64_t wall_ms);
+enum status broker_start(struct broker *broker, const struct epoch *epoch, int64_t now_ms);
 
 /* A request on rendezvous. in: peer: the shell's token for its envelope; answered at once, exactly
  * once. */
@@ -101,7 +100,7 @@ int64_t broker_tick(struct broker *broker, int64_t now_ms, int64_t wall_ms);
 /* The turn's records are durable: decisions among them hold from now on (a result is told, the next
  * draw opens). May send and record more: the shell calls it after each transaction until no record
  * is left. */
-void broker_committed(struct broker *broker, int64_t now_ms, int64_t wall_ms);
+void broker_committed(struct broker *broker, int64_t now_ms);
 
 /* True while the queue is under its budget: only then the shell reads bets. */
 bool broker_wants_bets(const struct broker *broker);

@@ -321,7 +321,7 @@ static enum status journal_records(struct loop *loop)
         records_reset(loop->records);
         if (status == STATUS_OK) {
             log_events(loop);
-            broker_committed(loop->broker, loop->now_ms, loop->wall_ms);
+            broker_committed(loop->broker, loop->now_ms);
         }
         status = get_verdict(loop);
     }

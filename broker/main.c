@@ -87,7 +87,7 @@ static enum status begin(struct parts *parts, struct command *command, struct wa
         return status;
     status = journal_load(parts->journal, restore_record, parts->broker);
     if (status == STATUS_OK)
-        status = broker_start(parts->broker, &epoch, clock_now_ms(), clock_wall_ms());
+        status = broker_start(parts->broker, &epoch, clock_now_ms());
     if (status != STATUS_OK) {
         const char *problem = status_text(status);
         if (broker_verdict(parts->broker, &problem) == STATUS_OK)

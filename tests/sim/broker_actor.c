@@ -119,7 +119,7 @@ void broker_actor_start(struct world *world, uint32_t index)
                 actor->needs_recovery ? " to recover" : "");
     enum status status = journal_memory_load(journal, actor->broker);
     if (status == STATUS_OK)
-        status = broker_start(actor->broker, &actor->epoch, world->now_ms, world->now_ms);
+        status = broker_start(actor->broker, &actor->epoch, world->now_ms);
     (void)broker_verdict(actor->broker, &problem);
     if (status == STATUS_CONFIG && actor->voids != 0) {
         actor->voids = 0; /* the draw is over by now: the operator leaves --void out */
@@ -384,7 +384,7 @@ static enum status commit(struct world *world, struct broker_actor *actor)
         if (status != STATUS_OK)
             break;
         records_reset(actor->records);
-        broker_committed(actor->broker, world->now_ms, world->now_ms);
+        broker_committed(actor->broker, world->now_ms);
     }
     return status;
 }

@@ -75,7 +75,7 @@ static int run_broker(void)
     if (status == STATUS_OK)
         status = journal_load(journal, restore, broker);
     if (status == STATUS_OK)
-        status = broker_start(broker, &epoch, clock_now_ms(), clock_wall_ms());
+        status = broker_start(broker, &epoch, clock_now_ms());
     if (status == STATUS_OK)
         status = loop_run(loop, broker, journal, stop, &problem);
     broker_destroy(&broker);

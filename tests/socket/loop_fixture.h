@@ -109,10 +109,9 @@ int64_t broker_tick(struct broker *broker, int64_t now_ms, int64_t wall_ms)
     return now_ms + 1;
 }
 
-void broker_committed(struct broker *broker, int64_t now_ms, int64_t wall_ms)
+void broker_committed(struct broker *broker, int64_t now_ms)
 {
     (void)now_ms;
-    (void)wall_ms;
     struct slice nothing = {NULL, 0};
     hear(broker, HEARD_COMMITTED, 0, nothing, nothing, NULL);
 }

@@ -43,7 +43,7 @@ static enum status begin(struct bench *bench)
     struct epoch epoch = {bench->epoch, {{(uint8_t)bench->epoch, 0xb0}}};
     enum status status = journal_memory_load(bench->journal, bench->broker);
     if (status == STATUS_OK)
-        status = broker_start(bench->broker, &epoch, bench->now_ms, bench->wall_ms);
+        status = broker_start(bench->broker, &epoch, bench->now_ms);
     if (status == STATUS_OK)
         bench_turn(bench);
     return status;
@@ -86,7 +86,7 @@ static void commit(struct bench *bench)
         cr_assert_eq(journal_memory_apply(bench->journal, &bench->epoch, bench->records),
                      STATUS_OK);
         records_reset(bench->records);
-        broker_committed(bench->broker, bench->now_ms, bench->wall_ms);
+        broker_committed(bench->broker, bench->now_ms);
     }
 }
 
