@@ -95,6 +95,23 @@ Test(agency_sending, mark_goes_before_every_poll_with_the_newest_round)
     stage_end(&stage);
 }
 
+/* [M-20]: a broker that was started anew has seen no round, and a store may be lost even now. */
+Test(agency_sending, mark_goes_before_every_poll_of_an_agency_that_has_finished)
+{
+    struct stage stage = begin();
+    stage_all_sent(&stage, 2);
+    stage_finish(&stage, 1, 2);
+    cr_assert_eq(agency_state(stage.agency), AGENCY_WAITING);
+    for (int poll = 0; poll < 3; poll++) {
+        const uint32_t marks = stage.marks;
+        stage_until(&stage, MESSAGE_POLL);
+        cr_assert_eq(stage.marks, marks + 1);
+        cr_assert_eq(stage.mark_round, stage.request.poll.round);
+        stage_finish(&stage, 0, 2);
+    }
+    stage_end(&stage);
+}
+
 /* [M-63] */
 Test(agency_sending, batch_of_a_seen_round_that_nobody_has_is_sent_again)
 {
