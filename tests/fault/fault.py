@@ -17,7 +17,7 @@ from case import NUMBER, SystemCase  # noqa: E402
 from cluster import SAMPLES, STOP_S, sample  # noqa: E402
 from observer import Observer  # noqa: E402
 
-FAULT_BIN = os.environ.get("SORTEO_FAULT_BIN", os.path.join(ROOT, "build", "fault"))
+FAULT_BIN = os.path.join(ROOT, "build", "fault")
 AGENCIES, BETS, STORES = 3, 1000000, 2
 # Small batches and a sync for each few of them: the middle takes a second or two, not a tenth.
 SLOWLY = {"worker": {"commit_bytes": 65536}, "agency": {"batch_bets": 200}}
