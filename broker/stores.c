@@ -162,7 +162,7 @@ struct store *stores_at(struct stores *stores, uint32_t slot)
 bool stores_are_settled(const struct stores *stores)
 {
     for (uint32_t i = 0; i < stores->count; i++)
-        if (stores->slots[i].state != STORE_REGISTERED && stores->slots[i].state != STORE_GIVEN_UP)
+        if (stores->slots[i].state == STORE_AWAITED || stores->slots[i].state == STORE_REGISTERING)
             return false;
     return true;
 }

@@ -66,8 +66,8 @@ void stores_heard(struct stores *stores, uint32_t slot, int64_t now_ms);
 uint32_t stores_count(const struct stores *stores);
 struct store *stores_at(struct stores *stores, uint32_t slot);
 
-/* No store is awaited or silent or registering any more: each has registered since the start or
- * is given up. */
+/* No store is awaited or registering: what each holds is known, or it is given up. Of a silent one
+ * it is known as well, and what was in flight to it is over. */
 bool stores_are_settled(const struct stores *stores);
 uint32_t stores_registered_count(const struct stores *stores);
 
