@@ -356,16 +356,23 @@ static void turn(struct loop *loop)
 
 /* ---- life ---- */
 
-/* A file that is written in the place of the input would destroy the only copy of the bets.
- * returns true when that ended the loop. */
+/* A file that is written in the place of the input would destroy the only copy of the bets; in
+ * the place of a device, as root, the device. returns true when that ended the loop. */
 static bool end_overwriting(struct loop *loop, const char *path)
 {
-    if (!source_is_at(loop->source, path))
-        return false;
-    progress_gave_up("apuesta_enviada", "choose another --output",
-                     "'%s' is the input, and would be overwritten", path);
-    end(loop, status_exit_code(STATUS_USAGE));
-    return true;
+    if (source_is_at(loop->source, path)) {
+        progress_gave_up("apuesta_enviada", "choose another --output",
+                         "'%s' is the input, and would be overwritten", path);
+        end(loop, status_exit_code(STATUS_USAGE));
+        return true;
+    }
+    if (output_is_misplaced(path)) {
+        progress_gave_up("apuesta_enviada", "choose another --output: a file of its own",
+                         "'%s' is a device, a pipe or a link, and a file would replace it", path);
+        end(loop, status_exit_code(STATUS_CANNOT_CREATE));
+        return true;
+    }
+    return false;
 }
 
 /* Everything that can be found out before anything is sent. returns false when it is over. */

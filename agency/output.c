@@ -76,6 +76,13 @@ static enum status name_places(struct output *output)
     return STATUS_OK;
 }
 
+bool output_is_misplaced(const char *path)
+{
+    struct stat stat_of_path;
+    return lstat(path, &stat_of_path) == 0 && !S_ISREG(stat_of_path.st_mode) &&
+           !S_ISDIR(stat_of_path.st_mode);
+}
+
 static enum status open_in_folder(struct output *output)
 {
     struct stat stat_of_path;

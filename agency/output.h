@@ -4,11 +4,15 @@
 #ifndef SORTEO_AGENCY_OUTPUT_H
 #define SORTEO_AGENCY_OUTPUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "proto/wire/status.h"
 
 struct output;
+
+/* Whether a device, a pipe, a socket or a link stands at `path`: the file would take its place. */
+bool output_is_misplaced(const char *path);
 
 /* Shows at once whether the folder can be written. in: path: borrowed until the output is gone.
  * errors: CANNOT_CREATE (errno; EISDIR where the path is a folder), NO_MEMORY. */

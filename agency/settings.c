@@ -1,6 +1,8 @@
 /* One table of options, and the rules between them. */
 #include "agency/settings.h"
 
+#include <string.h>
+
 #include "proto/host/options.h"
 
 enum {
@@ -62,6 +64,14 @@ static void require(const struct program *program, const struct values *values)
         options_fail(program, "--output is missing: where do the winning rows go?");
 }
 
+/* Not found out by a file of that name. */
+static void refuse_standard_output(const struct program *program, const char *output)
+{
+    if (output != NULL && strcmp(output, "-") == 0)
+        options_fail(program, "--output is '-', but it takes a file: the winners appear there "
+                              "whole or not at all");
+}
+
 static struct agency_terms terms_of(const struct values *values)
 {
     return (struct agency_terms){
@@ -101,7 +111,7 @@ void settings_read(int argc, char **argv, struct settings *settings)
         {"input", "FILE", OPTION_TEXT, &v.input, 0, 0, NULL, "INPUT_FILE", NULL,
          "CSV file with the bets; - reads standard input"},
         {"output", "FILE", OPTION_TEXT, &v.output, 0, 0, NULL, "OUTPUT_FILE", NULL,
-         "where the winning rows go"},
+         "the file that the winning rows go to"},
         {"draw", "ID", OPTION_NUMBER, &v.draw, 1, UINT32_MAX, NULL, NULL, NULL,
          "the draw to take part in"},
         {"batch-bets", "N", OPTION_NUMBER, &v.batch_bets, 1, BATCH_BETS_MAX, NULL, "BATCH_SIZE",
@@ -128,6 +138,7 @@ void settings_read(int argc, char **argv, struct settings *settings)
     };
     (void)options_read(&program, argc, argv);
     require(&program, &v);
+    refuse_standard_output(&program, v.output);
     *settings = (struct settings){
         .broker = {.port = (uint16_t)v.port},
         .terms = terms_of(&v),

@@ -4,6 +4,7 @@ with the right code, and harms nothing.
 """
 import os
 import shutil
+import stat
 import subprocess
 import unittest
 
@@ -31,6 +32,20 @@ class Files(SystemCase):
                 self.expect_exit(agency, 64, f"'{path}' is the input, and would be overwritten")
                 with open(path, "rb") as file:
                     self.assertEqual(file.read(), text)
+
+    def test_output_in_the_place_of_a_device(self):
+        """A device, a pipe or a link stays what it is, whoever runs it: here a pipe and a link."""
+        with Cluster() as cluster:
+            pipe, link, rejects = (cluster.path(name) for name in ("pipe", "link", "w.rejects.csv"))
+            os.mkfifo(pipe)
+            os.symlink("/dev/stdout", link)
+            os.symlink("/dev/full", rejects)
+            for output, path in ((pipe, pipe), (link, link), (cluster.path("w"), rejects)):
+                agency = cluster.agency(1, self.paths[0], output=output)
+                self.expect_exit(agency, 73, f"'{path}' is a device, a pipe or a link, .* hint: ")
+            self.assertTrue(stat.S_ISFIFO(os.lstat(pipe).st_mode))
+            self.assertTrue(os.path.islink(link) and os.path.islink(rejects))
+            self.expect_exit(cluster.agency(1, self.paths[0], output="-"), 64, "it takes a file")
 
     def test_the_same_draw_again(self):
         """With the same file it has its winners again, and is told that nothing was sent; another

@@ -105,6 +105,26 @@ Test(output, rejects_folders_that_are_not_there_and_paths_that_are_folders)
     folder_destroy(&folder);
 }
 
+Test(output, knows_a_path_that_holds_what_is_no_file)
+{
+    struct folder folder = folder_create();
+    const char *file = folder_file(&folder, "winners.csv");
+    const char *link = folder_file(&folder, "link");
+    const char *pipe = folder_file(&folder, "pipe");
+    cr_assert_not(output_is_misplaced(file), "nothing is there");
+    folder_write(file, "old", 3);
+    cr_assert_not(output_is_misplaced(file));
+    cr_assert_eq(symlink("winners.csv", link), 0);
+    cr_assert_eq(mkfifo(pipe, 0600), 0);
+    cr_assert(output_is_misplaced(link));
+    cr_assert(output_is_misplaced(pipe));
+    cr_assert(output_is_misplaced("/dev/null"));
+    cr_assert_not(output_is_misplaced(folder.path), "output_create refuses it");
+    cr_assert_eq(unlink(link), 0);
+    cr_assert_eq(unlink(pipe), 0);
+    folder_destroy(&folder);
+}
+
 Test(output, commit_that_cannot_be_renamed_leaves_nothing)
 {
     struct folder folder = folder_create();
