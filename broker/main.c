@@ -2,6 +2,7 @@
  * in the end why it ends. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "broker/command.h"
 #include "broker/journal.h"
@@ -63,12 +64,23 @@ static void log_start(const struct command *command, const struct epoch *epoch)
               epoch->number);
 }
 
+/* Of the four ports the one that is taken need not be the one that --port gave. */
+static void advise_about_port(struct parts *parts)
+{
+    size_t bytes = strlen(parts->problem);
+    (void)snprintf(parts->problem + bytes, sizeof(parts->problem) - bytes,
+                   "; end what listens there, or choose another --port: it and the three behind it "
+                   "have to be free");
+}
+
 /* Sockets first: who cannot bind must not take the journal from the broker that has the ports. */
 static enum status begin(struct parts *parts, struct command *command, struct waiting *waiting)
 {
     const struct journal_patience patience = {JOURNAL_PATIENCE_MS, wait_for_journal, waiting};
     enum status status =
         loop_create(&command->address, &parts->loop, parts->problem, sizeof(parts->problem));
+    if (status == STATUS_BUSY)
+        advise_about_port(parts);
     if (status != STATUS_OK)
         return status;
     struct id id;

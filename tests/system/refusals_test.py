@@ -195,7 +195,9 @@ class Refusals(SystemCase):
             for offset in range(4):
                 with self.subTest(offset=offset), socket.create_server(
                         ("127.0.0.1", self.cluster.port + offset)):
-                    self.expect_exit(self.cluster.broker(), 75, str(self.cluster.port + offset))
+                    self.expect_exit(self.cluster.broker(), 75,
+                                     f":{self.cluster.port + offset}: Address already in use; end "
+                                     "what .* --port")
 
     def test_journal_taken_over(self):
         """A second broker on one journal takes over; the first one ends at its next decision, which
