@@ -1,5 +1,6 @@
 #include "proto/host/stop.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -7,10 +8,19 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+/* From the lowest on: open takes the lowest that is free. */
+static bool fill_streams(void)
+{
+    for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++)
+        if (fcntl(stream, F_GETFD) < 0 && open("/dev/null", O_WRONLY) != stream)
+            return false;
+    return true;
+}
+
 enum status stop_begin(int *descriptor)
 {
     struct sigaction ignored = {.sa_handler = SIG_IGN};
-    if (sigaction(SIGPIPE, &ignored, NULL) != 0)
+    if (!fill_streams() || sigaction(SIGPIPE, &ignored, NULL) != 0)
         return STATUS_IO;
 
     sigset_t signals;

@@ -9,7 +9,8 @@
 #include "proto/wire/status.h"
 
 /* First thing in main(), before any thread, socket or fork: blocks SIGINT and SIGTERM, ignores
- * SIGPIPE.
+ * SIGPIPE. Of standard input, output and error none is closed afterwards, so no file can be opened
+ * in the place of one and get what is logged; reading one that was closed still fails.
  * out: descriptor: readable once one of them arrived (signalfd, close-on-exec). A child made by
  * fork inherits the mask and begins anew for a descriptor of its own. errors: IO. */
 enum status stop_begin(int *descriptor);

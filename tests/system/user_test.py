@@ -9,7 +9,7 @@ import subprocess
 import unittest
 
 from case import NUMBER, SystemCase
-from cluster import BIN, ROOT, SAMPLES, Cluster, sample
+from cluster import BIN, ROOT, SAMPLES, Cluster, sample, scan
 
 BUILD_S = 600.0  # for a whole build, however busy the machine is
 
@@ -46,6 +46,21 @@ class Files(SystemCase):
             self.assertTrue(stat.S_ISFIFO(os.lstat(pipe).st_mode))
             self.assertTrue(os.path.islink(link) and os.path.islink(rejects))
             self.expect_exit(cluster.agency(1, self.paths[0], output="-"), 64, "it takes a file")
+
+    def test_closed_streams(self):
+        """What a service or a script closes stays closed: no line of a log gets into a file."""
+        with Cluster(agencies=1, winning_number=NUMBER) as cluster:
+            broker, workers = self.start_draw(cluster, 1)
+            agency = ["--broker", cluster.address, "--id", 1, "--output", cluster.path("w.csv")]
+            command = ["/bin/sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-',
+                       os.path.join(BIN, "sorteo-agency")]
+            self.expect_exit(cluster.start("no input", command, [*agency, "--input", "-"]), 74)
+            self.expect_exit(cluster.start("agency", command,
+                                           [*agency, "--input", self.paths[0]]), 0)
+            with open(cluster.path("w.csv"), "rb") as file:
+                self.assertEqual(file.read(), scan(self.paths[0], NUMBER))
+            self.expect_exit(broker, 0)
+            self.stop(workers, 0)
 
     def test_the_same_draw_again(self):
         """With the same file it has its winners again, and is told that nothing was sent; another

@@ -54,6 +54,26 @@ Test(stop, is_waited_for_no_longer_than_told_and_left_to_be_taken)
     cr_assert_eq(stop_take(descriptor), SIGTERM);
 }
 
+Test(stop, leaves_no_file_the_place_of_a_closed_stream)
+{
+    pid_t child = fork();
+    cr_assert_geq(child, 0);
+    if (child == 0) {
+        for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++)
+            (void)close(stream);
+        int own;
+        char byte;
+        if (stop_begin(&own) != STATUS_OK || own <= STDERR_FILENO)
+            _exit(1);
+        if (read(STDIN_FILENO, &byte, 1) >= 0) /* not taken for an empty file */
+            _exit(2);
+        _exit(write(STDERR_FILENO, "x", 1) == 1 ? 0 : 3);
+    }
+    int state;
+    cr_assert_eq(waitpid(child, &state, 0), child);
+    cr_assert_eq(state, 0);
+}
+
 Test(stop, survives_a_reader_that_is_gone)
 {
     begin();
