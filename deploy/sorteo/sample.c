@@ -97,6 +97,23 @@ static enum status write_file(const struct file *file, struct rows *rows, char *
     return explain(problem, status, "cannot write '%s': %s", file->path, strerror(error));
 }
 
+/* With those above it that are missing. in: folder: shorter than PATH_MAX - 1. returns 0 or
+ * errno. */
+static int make_folders(const char *folder)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/", folder);
+    for (char *at = path + 1; *at != '\0'; at++) {
+        if (*at != '/')
+            continue;
+        *at = '\0';
+        if (mkdir(path, 0777) != 0 && errno != EEXIST)
+            return errno;
+        *at = '/';
+    }
+    return 0;
+}
+
 static enum status prepare_folder(const struct rows_plan *plan, const char *folder, bool overwrite,
                                   struct problem problem)
 {
@@ -104,9 +121,10 @@ static enum status prepare_folder(const struct rows_plan *plan, const char *fold
     if (strlen(folder) + sizeof "/agency-4294967295.csv" > sizeof file.path)
         return explain(problem, STATUS_CANNOT_CREATE, "cannot use '%s': the name is too long",
                        folder);
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+    int error = make_folders(folder);
+    if (error != 0)
         return explain(problem, STATUS_CANNOT_CREATE, "cannot create the folder '%s': %s", folder,
-                       strerror(errno));
+                       strerror(error));
     for (uint32_t agency = 1; agency <= plan->agencies && !overwrite; agency++) {
         name_file(&file, folder, agency);
         if (access(file.path, F_OK) == 0)

@@ -114,6 +114,23 @@ Test(sample, makes_the_folder)
     cr_assert(is_there("agency-1.csv"));
 }
 
+Test(sample, makes_the_folders_above_it)
+{
+    char deep[2 * PATH_BYTES];
+    snprintf(deep, sizeof deep, "%s", path_of("above//below/"));
+    struct rows_plan plan = plan_of(3);
+    cr_assert_eq(sample_write(&plan, deep, false, stop, problem, sizeof problem), STATUS_OK, "%s",
+                 problem);
+    static const char *const names[] = {"1", "2", "3"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char name[PATH_BYTES];
+        snprintf(name, sizeof name, "above/below/agency-%s.csv", names[i]);
+        cr_assert_eq(unlink(path_of(name)), 0);
+    }
+    cr_assert_eq(rmdir(path_of("above/below")), 0);
+    cr_assert_eq(rmdir(path_of("above")), 0);
+}
+
 Test(sample, refuses_to_overwrite_and_has_written_nothing_then)
 {
     put("agency-2.csv", "kept");
@@ -152,11 +169,14 @@ Test(sample, failed_write_keeps_the_old_file_and_leaves_no_half_one)
 Test(sample, folder_that_cannot_be_made_is_named)
 {
     struct rows_plan plan = plan_of(1);
-    cr_assert_eq(sample_write(&plan, "/no/such/place", false, stop, problem, sizeof problem),
-                 STATUS_CANNOT_CREATE);
-    cr_assert_str_eq(problem,
-                     "cannot create the folder '/no/such/place': No such file or directory");
+    char below[2 * PATH_BYTES];
+    char expected[3 * PATH_BYTES];
     put("agency-1.csv", "a file");
+    snprintf(below, sizeof below, "%s", path_of("agency-1.csv/below"));
+    cr_assert_eq(sample_write(&plan, below, false, stop, problem, sizeof problem),
+                 STATUS_CANNOT_CREATE);
+    snprintf(expected, sizeof expected, "cannot create the folder '%s': Not a directory", below);
+    cr_assert_str_eq(problem, expected);
     cr_assert_eq(sample_write(&plan, path_of("agency-1.csv"), false, stop, problem, sizeof problem),
                  STATUS_CANNOT_CREATE);
 }
