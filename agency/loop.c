@@ -381,7 +381,7 @@ static bool open_files(struct loop *loop)
     enum status status = source_open(loop->terms->input, &loop->source);
     if (status != STATUS_OK) {
         progress_gave_up("apuesta_enviada", "check --input and its permissions",
-                         "cannot open %s: %s", loop->terms->input, strerror(errno));
+                         "cannot open '%s': %s", loop->terms->input, strerror(errno));
         end(loop, status_exit_code(status));
         return false;
     }
@@ -396,7 +396,7 @@ static bool open_files(struct loop *loop)
         status = STATUS_CANNOT_CREATE;
     if (status != STATUS_OK) {
         progress_gave_up("apuesta_enviada", "check --output: its folder must exist and be writable",
-                         "cannot create %s: %s", loop->terms->output, strerror(errno));
+                         "cannot create '%s': %s", loop->terms->output, strerror(errno));
         end(loop, status_exit_code(STATUS_CANNOT_CREATE));
         return false;
     }

@@ -344,7 +344,7 @@ class AgencyProgram(unittest.TestCase):
 
     def test_missing_input_exits_66(self):
         agency = self.start(source=self.cluster.path("no.csv"))
-        self.expect_exit(agency, 66, "no.csv: No such file")
+        self.expect_exit(agency, 66, "cannot open '.*no.csv': No such file")
         agency = self.start(source=self.cluster.folder)
         self.expect_exit(agency, 66, "Is a directory")
 

@@ -216,9 +216,9 @@ class Refusals(SystemCase):
         with self.cluster_of(1) as self.cluster:
             path = self.cluster.path
             for code, options, reason in [
-                    (66, {"source": path("no.csv")}, "cannot open .*no.csv: No such file"),
-                    (66, {"source": path()}, "cannot open .*: Is a directory"),
-                    (73, {"output": path("no", "winners.csv")}, "cannot create .*No such file"),
+                    (66, {"source": path("no.csv")}, "cannot open '.*no.csv': No such file"),
+                    (66, {"source": path()}, "cannot open '.*': Is a directory"),
+                    (73, {"output": path("no", "w.csv")}, "cannot create '.*w.csv': No such file"),
                     (73, {"output": path()}, "cannot create ")]:
                 with self.subTest(code=code, **options):
                     self.expect_exit(self.agency(1, **options), code, reason)
