@@ -1,10 +1,26 @@
 /* The draw's way from open to over: barrier, seal, count, publication, void, and the next one. */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "broker/state.h"
 #include "proto/wire/check.h"
 
 /* -- barrier -- */
+
+enum { MISSING_IN_A_NOTE = 8, MISSING_TEXT_BYTES = MISSING_IN_A_NOTE * 12 + 8 };
+
+/* Of the agencies that are known, by having come or by the roster. */
+static void name_missing(const struct broker *broker, char *text)
+{
+    uint32_t ids[MISSING_IN_A_NOTE + 1];
+    size_t count = barrier_missing(broker->barrier, ids, MISSING_IN_A_NOTE + 1);
+    int at = snprintf(text, MISSING_TEXT_BYTES, "%s", count == 0 ? "agencies that never came" : "");
+    for (size_t i = 0; i < count && i < MISSING_IN_A_NOTE; i++)
+        at += snprintf(text + at, MISSING_TEXT_BYTES - (size_t)at, "%s%" PRIu32, i == 0 ? "" : ", ",
+                       ids[i]);
+    if (count > MISSING_IN_A_NOTE)
+        (void)snprintf(text + at, MISSING_TEXT_BYTES - (size_t)at, ", ...");
+}
 
 static void decide_timeout(struct broker *broker, int64_t wall_ms)
 {
@@ -14,6 +30,9 @@ static void decide_timeout(struct broker *broker, int64_t wall_ms)
         !barrier_is_overdue(broker->barrier, wall_ms, &action))
         return;
     uint32_t count = (uint32_t)barrier_finished(broker->barrier, members, AGENCIES_MAX);
+    uint32_t expected = barrier_expected_count(broker->barrier);
+    char missing[MISSING_TEXT_BYTES];
+    name_missing(broker, missing);
     struct record record = {
         .kind = RECORD_DECISION,
         .draw = broker->draw,
@@ -23,8 +42,9 @@ static void decide_timeout(struct broker *broker, int64_t wall_ms)
     barrier_decide(broker->barrier, action, members, count);
     broker->is_decided = true;
     broker_note(broker, "sorteo", action == TIMEOUT_DRAW ? NOTE_IN_PROGRESS : NOTE_FAIL,
-                "draw: %u | barrier: timeout | decision: %s | finished: %u", broker->draw,
-                action == TIMEOUT_DRAW ? "draw with those that finished" : "void", count);
+                "draw: %u | barrier: timeout | decision: %s | finished: %u of %u | missing: %s",
+                broker->draw, action == TIMEOUT_DRAW ? "draw with those that finished" : "void",
+                count, expected, missing);
     if (action == TIMEOUT_VOID)
         phases_break(broker);
 }

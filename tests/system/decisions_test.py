@@ -115,7 +115,8 @@ class Decisions(SystemCase):
             slow.signal(signal.SIGSTOP)
             finished = [self.waiting_agency(1), self.waiting_agency(2)]
             finished[0].signal(signal.SIGSTOP)
-            broker.wait_line("barrier: timeout .* decision: draw with those .* finished: 2$")
+            broker.wait_line("barrier: timeout .* decision: draw with those .* "
+                             "finished: 2 of 3 .* missing: 3$")
             slow.signal(signal.SIGCONT)
             self.expect_exit(slow, 75, "refused: the draw was made without this agency")
             finished[0].signal(signal.SIGCONT)
@@ -133,7 +134,8 @@ class Decisions(SystemCase):
             slow.wait_line("hello .* success")
             slow.signal(signal.SIGSTOP)
             first = self.waiting_agency(1)
-            broker.wait_line("sorteo .* fail .* barrier: timeout .* decision: void .* finished: 1$")
+            broker.wait_line("sorteo .* fail .* barrier: timeout .* decision: void .* "
+                             "finished: 1 of 3 .* missing: 3$")
             self.expect_exit(first, 75, VOID)
             slow.signal(signal.SIGCONT)
             self.expect_exit(slow, 75, VOID)

@@ -69,6 +69,23 @@ Test(broker_notes, batches_without_room_in_a_store_are_said_to_wait_for_it, .tim
     bench_close(&bench);
 }
 
+Test(broker_notes, a_barrier_that_times_out_names_who_is_missing, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    bench_options(&options);
+    options.terms.barrier_timeout_ms = 60000;
+    options.terms.on_timeout = TIMEOUT_VOID;
+    bench_open(&bench, &options);
+    bench_hello(&bench, 4, 0);
+    bench_hello(&bench, 10, 0);
+    cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
+    bench_pass(&bench, 60001);
+    cr_assert_eq(count_lines(&bench, "timeout | decision: void", "finished: 1 of 2 | missing: 10"),
+                 1);
+    bench_close(&bench);
+}
+
 Test(broker_notes, a_start_says_where_the_draw_stands, .timeout = 10)
 {
     struct bench bench;
