@@ -85,6 +85,21 @@ Test(broker_over, a_store_that_registers_while_voiding_is_told_and_waited_for, .
     bench_close(&bench);
 }
 
+/* [M-55]: a store that was sealed answers that SEAL with the root. */
+Test(broker_over, an_answer_to_a_seal_is_none_to_the_void, .timeout = 10)
+{
+    struct bench bench;
+    struct message hello = hello_of(1, 4);
+    const struct digest root = bench_digest(4, 0);
+    void_draw(&bench);
+    bench_store(&bench, 51, 1, 2);
+    bench_sealed(&bench, 51, &root);
+    cr_assert_neq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_VOID);
+    bench_sealed(&bench, 51, &zeros);
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_VOID);
+    bench_close(&bench);
+}
+
 Test(broker_over, who_was_told_void_is_not_lingered_for, .timeout = 10)
 {
     struct bench bench;

@@ -1,6 +1,7 @@
 /* What goes to the stores once everybody has finished: the declared batches alone, and the seal. */
 #include <criterion/criterion.h>
 
+#include "proto/wire/item.h"
 #include "tests/unit/broker_bench.h"
 
 /* Agency 4 has finished with two batches in store 1 over peer 50; agency 10 still sends. */
@@ -133,5 +134,67 @@ Test(broker_seal, goes_again_to_a_store_that_registers_again, .timeout = 10)
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 52, MESSAGE_SEAL, 0, NULL, NULL));
     register_store(&bench, 52, 1, 2);
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 52, MESSAGE_SEAL, 0, NULL, NULL));
+    bench_close(&bench);
+}
+
+/* Draw 2 is sealed with one batch of agency 4, in store 1 over peer 50; draw 1 had none. */
+static void seal_a_second_draw(struct bench *bench, struct digest *root)
+{
+    struct broker_options options;
+    struct message seal;
+    uint8_t body[ITEM_BYTES_MAX];
+    size_t bytes = 0;
+    struct item_stored item = {.bets = 1, .digest = bench_digest(4, 0)};
+    struct message hello = {
+        .kind = MESSAGE_HELLO,
+        .draw = 2,
+        .hello = {.agency = 4,
+                  .incarnation = 1,
+                  .plan = {.bets_max = 1, .bytes_max = BATCH_BYTES_MIN}},
+    };
+    struct message stored = {
+        .kind = MESSAGE_STORED,
+        .draw = 2,
+        .stored = {.agency = 4, .attempt = 1, .items = 1},
+    };
+    bench_options(&options);
+    options.draws = 2;
+    options.terms.agencies_required = 1;
+    bench_open(bench, &options);
+    bench_store(bench, 50, 1, 1);
+    bench_hello(bench, 4, 0);
+    cr_assert_eq(bench_poll(bench, 4, 0).kind, MESSAGE_FINISHED);
+    cr_assert_eq(bench_ask(bench, &hello, NULL).kind, MESSAGE_ADMITTED);
+    cr_assert_eq(item_pack_stored(body, sizeof body, &bytes, &item), STATUS_OK);
+    bench_report(bench, 50, &stored, (struct slice){body, bytes});
+    struct message poll = {
+        .kind = MESSAGE_POLL,
+        .draw = 2,
+        .poll = {.agency = 4,
+                 .incarnation = 1,
+                 .attempt = 1,
+                 .has_declaration = true,
+                 .declaration = bench_declaration(bench, 4, 1)},
+    };
+    cr_assert_eq(bench_ask(bench, &poll, NULL).kind, MESSAGE_FINISHED);
+    cr_assert(bench_sent(bench, PORT_DISPATCH, 50, MESSAGE_SEAL, 0, &seal, NULL));
+    *root = seal.part.root;
+}
+
+/* A store that reads its batches back for long answers when the next draw is sealed already. */
+Test(broker_seal, an_answer_for_the_draw_before_is_none_for_this_one, .timeout = 10)
+{
+    struct bench bench;
+    struct digest root;
+    const struct digest other = bench_digest(9, 9);
+    const char *problem;
+    seal_a_second_draw(&bench, &root);
+    bench_sealed(&bench, 50, &other);
+    cr_assert_eq(broker_verdict(bench.broker, &problem), STATUS_OK, "it is no seal of draw 2");
+    bench_sealed(&bench, 50, &root);
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, NULL, NULL));
+    const struct message sealed = {.kind = MESSAGE_SEALED, .draw = 2, .sealed = {.root = root}};
+    bench_report(&bench, 50, &sealed, (struct slice){0});
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, NULL, NULL));
     bench_close(&bench);
 }
