@@ -79,7 +79,9 @@ Test(worker_disk, tries_one_batch_after_a_pause_that_grows)
         forward(7, 1, seq, 3);
     sent_forget(&world);
     broker_says_kind(&world, MESSAGE_PING, 0);
-    fixture_wait(&world, WAIT_MS_MIN);
+    fixture_wait(&world, WAIT_MS_MIN - 1);
+    cr_expect_eq(world.deadline, world.now_ms + 1, "it wakes for that by itself");
+    fixture_wait(&world, 1);
     cr_expect_eq(admitted(), CREDIT_BYTES_MAX + 1, "any credit left admits one batch");
     sent_forget(&world);
     store_memory_set_capacity(world.store, MEMORY_RESERVE_BYTES);
