@@ -398,6 +398,12 @@ Test(broker_requests, a_round_is_seen_when_its_mark_came_and_counts_for_one_life
     mark.mark.round = 2;
     bench_bets(&bench, &mark, 0);
     cr_assert_eq(bench_poll(&bench, 4, -1).wait.round_seen, 3, "rounds do not go back");
+    mark.mark.attempt = 2;
+    mark.mark.round = 5;
+    bench_bets(&bench, &mark, 0);
+    cr_assert_eq(bench_poll(&bench, 4, -1).wait.round_seen, 3, "of another attempt");
+    mark.mark.attempt = 1;
+    mark.mark.round = 2;
     cr_assert_eq(bench_restart(&bench), STATUS_OK);
     cr_assert_eq(bench_poll(&bench, 4, -1).wait.round_seen, 0, "a restarted broker has seen none");
     bench_bets(&bench, &mark, 0);
