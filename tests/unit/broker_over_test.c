@@ -114,6 +114,21 @@ Test(broker_over, who_was_told_void_is_not_lingered_for, .timeout = 10)
     bench_close(&bench);
 }
 
+/* It is on the roll, but has no attempt and will not say BYE. */
+Test(broker_over, who_was_never_admitted_is_not_lingered_for, .timeout = 10)
+{
+    struct bench bench;
+    struct message hello = hello_of(1, 10);
+    begin(&bench, TIMEOUT_VOID);
+    bench_hello(&bench, 4, 0);
+    hello.hello.attempt = 3;
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_ATTEMPT);
+    bench_pass(&bench, TIMEOUT_MS + 1);
+    cr_assert_eq(bench_poll(&bench, 4, -1).refused.reason, REFUSAL_VOID);
+    cr_assert_eq(verdict(&bench), STATUS_END);
+    bench_close(&bench);
+}
+
 Test(broker_over, who_was_told_excluded_is_not_lingered_for, .timeout = 10)
 {
     struct bench bench;
