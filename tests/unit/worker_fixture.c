@@ -219,9 +219,9 @@ struct batch_record made_record(const struct made *made)
 struct manifest *make_manifest(struct fixture *fixture, const struct made *batches, size_t count,
                                uint32_t number)
 {
-    struct digest digests[64];
-    uint32_t bets[64];
-    cr_assert(count > 0 && count <= 64);
+    struct digest digests[MADE_BATCHES_MAX];
+    uint32_t bets[MADE_BATCHES_MAX];
+    cr_assert(count > 0 && count <= MADE_BATCHES_MAX);
     struct tree tree;
     struct manifest_entry entry = {
         .agency = batches[0].header.agency,

@@ -111,6 +111,35 @@ Test(worker_sealing, reads_many_batches_back_in_steps)
     manifest_destroy(&manifest);
 }
 
+/* A listing that came full does not tell that it was the last one. */
+Test(worker_sealing, reads_back_what_stands_behind_a_full_listing)
+{
+    enum { MANY = STEP_BATCHES_MAX + 1 };
+    static struct made many[MANY];
+    for (uint32_t seq = 0; seq < MANY; seq++) {
+        many[seq] = make_batch(1, 7, 1, seq, 1, seq);
+        broker_forwards(&world, &many[seq], false);
+    }
+    fixture_wait(&world, 10);
+    struct manifest *manifest = make_manifest(&world, many, MANY, 1);
+    struct batch_record last = made_record(&many[MANY - 1]);
+    cr_assert(store_memory_rot(world.store, &last.identity));
+    sent_forget(&world);
+    broker_seals(&world, manifest);
+    fixture_settle(&world);
+    cr_expect_eq(sent_of(&world, MESSAGE_SEALED), 0);
+    cr_expect_eq(world.last_note[NOTE_ROTTEN].seq, MANY - 1);
+    fixture_restart(&world);
+    fixture_register(&world);
+    broker_seals(&world, manifest);
+    fixture_settle(&world);
+    expect_sealed(manifest_root(manifest));
+    cr_expect_eq(world.last_note[NOTE_READ_BACK].number, STEP_BATCHES_MAX, "a full one ends it");
+    for (uint32_t seq = 0; seq < MANY; seq++)
+        made_free(&many[seq]);
+    manifest_destroy(&manifest);
+}
+
 Test(worker_sealing, deletes_what_has_rotted_and_registers_again)
 {
     store_batches(0, BATCHES);
