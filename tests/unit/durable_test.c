@@ -21,26 +21,29 @@ static struct {
     size_t count;
     const char *watched; /* a path, or NULL: was it there when something was synced? */
     bool fail;           /* the disk fails */
+    const char *failing; /* a path, or NULL: only the syncs of this file fail */
 } syncs;
 
-static void note(int descriptor)
+/* returns false: this sync is to fail. */
+static bool note(int descriptor)
 {
     char entry[64];
     snprintf(entry, sizeof entry, "/proc/self/fd/%d", descriptor);
     if (syncs.count == SYNCS_MAX)
-        return;
-    ssize_t bytes = readlink(entry, syncs.name[syncs.count], PATH_MAX - 1);
+        return !syncs.fail;
+    char *name = syncs.name[syncs.count];
+    ssize_t bytes = readlink(entry, name, PATH_MAX - 1);
     if (bytes < 0)
-        return;
-    syncs.name[syncs.count][bytes] = '\0';
+        return !syncs.fail;
+    name[bytes] = '\0';
     syncs.found_watched[syncs.count] = syncs.watched != NULL && access(syncs.watched, F_OK) == 0;
     syncs.count++;
+    return !syncs.fail && (syncs.failing == NULL || strcmp(name, syncs.failing) != 0);
 }
 
 int fsync(int descriptor)
 {
-    note(descriptor);
-    if (syncs.fail) {
+    if (!note(descriptor)) {
         errno = EIO;
         return -1;
     }
@@ -49,8 +52,7 @@ int fsync(int descriptor)
 
 int fdatasync(int descriptor)
 {
-    note(descriptor);
-    if (syncs.fail) {
+    if (!note(descriptor)) {
         errno = EIO;
         return -1;
     }
@@ -121,6 +123,40 @@ Test(durable, a_new_journal_has_its_name_in_a_folder_that_has_its_own)
     struct folder created = {.path = ""};
     snprintf(created.path, sizeof created.path, "%s", inner);
     folder_destroy(&created);
+    folder_destroy(&folder);
+}
+
+/* What was not copied stays in the log, but a disk that fails is no place to go on. */
+Test(durable, a_journal_that_cannot_be_synced_when_its_log_is_copied_back_is_over)
+{
+    struct folder folder = folder_create();
+    struct journal *journal;
+    struct records *records;
+    struct record opened = {.kind = RECORD_OPENED, .draw = 1, .opened = {.number = {.draw = 1}}};
+    struct record plan = {
+        .kind = RECORD_PLAN,
+        .draw = 1,
+        .plan = {.plan = {.bets_max = 1, .bytes_max = BATCH_BYTES_MIN}},
+    };
+    enum status status = STATUS_OK;
+    open_journal(folder.path, &journal);
+    cr_assert_eq(records_create(2048, 1024, &records), STATUS_OK);
+    records_add(records, &opened);
+    begin();
+    syncs.failing = folder_file(&folder, "journal.sqlite");
+    for (uint32_t turn = 0; turn < 100 && status == STATUS_OK; turn++) {
+        plan.plan.agency = turn;
+        for (plan.plan.attempt = 1; plan.plan.attempt < 1500; plan.plan.attempt++)
+            records_add(records, &plan);
+        status = journal_write(journal, records);
+        records_reset(records);
+        syncs.count = 0;
+    }
+    cr_assert_eq(status, STATUS_SYNC, "%s", status_text(status));
+    cr_assert_eq(journal_verdict(journal), STATUS_SYNC);
+    begin();
+    records_destroy(&records);
+    journal_close(&journal);
     folder_destroy(&folder);
 }
 
