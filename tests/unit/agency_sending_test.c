@@ -358,6 +358,11 @@ Test(agency_sending, tells_who_is_missing_at_the_barrier)
     cr_assert_eq(barrier->missing_count, 2);
     cr_assert_eq(barrier->missing[0], 4);
     cr_assert_eq(barrier->missing[1], 200);
+    stage_until(&stage, MESSAGE_POLL);
+    reply.wait.missing = (struct slice){.data = (const uint8_t *)"\x91\xcc\xc8", .bytes = 3};
+    stage_answer(&stage, &reply, (struct slice){0});
+    cr_assert_eq(barrier->missing_count, 1, "the latest reply counts");
+    cr_assert_eq(barrier->missing[0], 200);
     stage_end(&stage);
 }
 
