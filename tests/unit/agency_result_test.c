@@ -165,6 +165,29 @@ Test(agency_result, goodbye_without_an_answer_ends_well_too)
     }
 }
 
+/* The winners are on the disk by then; writing them may have taken as long as that. */
+Test(agency_result, goodbye_is_not_given_up_after_the_wait_timeout)
+{
+    struct stage stage;
+    struct agency_terms terms = stage_terms();
+    terms.wait_timeout_ms = 20000;
+    stage_begin(&stage, &terms);
+    stage_all_sent(&stage, 1);
+    const struct message empty = page(0, 0, 0);
+    stage_answer(&stage, &empty, (struct slice){0});
+    stage_answer(&stage, &empty, (struct slice){0});
+    cr_assert_eq(agency_state(stage.agency), AGENCY_STORING);
+    stage.now_ms += terms.wait_timeout_ms;
+    agency_on_stored(stage.agency, stage.now_ms);
+    stage_tick(&stage);
+    cr_assert_eq(stage.request.kind, MESSAGE_BYE);
+    while (agency_state(stage.agency) == AGENCY_LEAVING)
+        stage_wait(&stage);
+    cr_assert_eq(agency_state(stage.agency), AGENCY_DONE);
+    cr_assert_eq(agency_exit_code(stage.agency), 0);
+    stage_end(&stage);
+}
+
 Test(agency_result, not_yet_goes_back_to_declaring)
 {
     struct stage stage = begin_waiting();
