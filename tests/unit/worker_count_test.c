@@ -100,6 +100,36 @@ Test(worker_count, registers_again_when_more_questions_come_than_can_wait)
     cr_expect_eq(sent_of(&world, MESSAGE_COUNTED), 0, "questions die with the registration");
 }
 
+/* [M-45] PONG leaves between the steps, each of which takes a quarter of a lease here. */
+Test(worker_count, counts_many_batches_in_steps)
+{
+    enum { MANY = 40 };
+    struct made many[MANY];
+    for (uint32_t seq = 0; seq < MANY; seq++) {
+        many[seq] = make_batch(2, 9, 1, seq, 16000, 1);
+        broker_forwards(&world, &many[seq], false);
+    }
+    fixture_wait(&world, 10);
+    struct manifest *manifest = make_manifest(&world, many, MANY, 0);
+    broker_seals(&world, manifest);
+    fixture_settle(&world);
+    broker_asks(&world, manifest, 1, 9, 1, 0, MANY);
+    sent_forget(&world);
+    int steps = 0;
+    while (sent_of(&world, MESSAGE_COUNTED) == 0 && steps < 100) {
+        world.now_ms += LEASE_MS / 4;
+        worker_tick(world.worker, world.now_ms);
+        steps++;
+        broker_says_kind(&world, MESSAGE_PING, 0); /* collects what was sent */
+    }
+    cr_expect_eq(sent_of(&world, MESSAGE_PONG), (size_t)steps);
+    cr_expect_gt(steps, 3, "19 MB are more than one step of 4 MiB");
+    cr_expect_lt(steps, 10);
+    for (uint32_t seq = 0; seq < MANY; seq++)
+        made_free(&many[seq]);
+    manifest_destroy(&manifest);
+}
+
 Test(worker_count, pages_many_winners)
 {
     enum { MANY = 3, ROWS = 12000 };
