@@ -62,9 +62,13 @@ Test(source, change_of_size_or_time_is_noticed)
     cr_assert_eq(truncate(path, 2), 0);
     cr_assert_not(source_is_unchanged(source));
     cr_assert_eq(source_mark(source), STATUS_OK);
-    const struct timespec times[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    struct timespec times[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
     cr_assert_eq(utimensat(AT_FDCWD, path, times, 0), 0);
     cr_assert_not(source_is_unchanged(source));
+    cr_assert_eq(source_mark(source), STATUS_OK);
+    times[1].tv_nsec = 500000000;
+    cr_assert_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+    cr_assert_not(source_is_unchanged(source), "within the same second");
     source_close(&source);
     folder_destroy(&folder);
 }
