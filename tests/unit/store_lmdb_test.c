@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "tests/unit/store_contract.h"
+#include "worker/forget.h"
 #include "worker/lmdb_space.h"
 #include "worker/lmdb_value.h"
 
@@ -266,6 +267,40 @@ Test(store_lmdb, allocates_the_disk_ahead)
     cr_expect_geq(file.st_blocks * 512, file.st_size, "no part of it is a hole");
 }
 
+/* A file that was copied may have holes, and a page in one may find no room when it is written. */
+Test(store_lmdb, fills_the_holes_of_a_copy)
+{
+    char data[128];
+    path_of("data.mdb", data);
+    struct stat file;
+    cr_assert_eq(stat(data, &file), 0);
+    store_close(&store);
+    cr_assert_eq(truncate(data, file.st_size + (8 << 20)), 0);
+    cr_assert_eq(open_store(2), STATUS_OK, "%s", problem);
+    cr_assert_eq(stat(data, &file), 0);
+    cr_expect_geq(file.st_blocks * 512, file.st_size);
+}
+
+/* More than the room that is kept ahead for one group: each try that was full makes more. */
+Test(store_lmdb, makes_room_for_a_group_that_did_not_fit)
+{
+    enum { BATCHES = 60, TRIES_MAX = 20 };
+    static const uint8_t BODY[500000];
+    enum status status = STATUS_FULL;
+    for (uint32_t tries = 0; status == STATUS_FULL && tries < TRIES_MAX; tries++) {
+        cr_assert_eq(store_begin(store, STORE_COMMON), STATUS_OK);
+        status = STATUS_OK;
+        for (uint32_t seq = 0; status == STATUS_OK && seq < BATCHES; seq++) {
+            struct batch_record batch = contract_batch(1, 1, 1, seq, 1);
+            status = store_put(store, &batch, (struct slice){BODY, sizeof BODY}, false);
+        }
+        if (status == STATUS_OK)
+            status = store_commit(store);
+        cr_assert(tries > 0 || status == STATUS_FULL, "else this shows nothing");
+    }
+    cr_expect_eq(status, STATUS_OK, "%s", store_problem(store));
+}
+
 Test(store_lmdb, gives_erased_space_to_new_batches)
 {
     enum { BATCHES = 60, BODY_BYTES = 500000 };
@@ -330,6 +365,11 @@ Test(store_lmdb, is_full_cleanly_when_the_disk_ends)
     uint32_t stored = fill_disk(1);
     cr_expect_gt(stored, 200);
     cr_expect_str_not_empty(store_problem(store));
+    char data[128];
+    path_of("data.mdb", data);
+    struct stat file;
+    cr_assert_eq(stat(data, &file), 0);
+    cr_expect_gt(file.st_size, (40 << 20) - SPACE_STEP_BYTES_MIN, "what is left is taken too");
     cr_expect_eq(count_batches(), stored);
     cr_expect_eq(fill_disk(2), 0, "full stays full");
     struct store_about about;
@@ -354,6 +394,22 @@ Test(store_lmdb, records_seals_and_deletes_on_a_full_disk)
         cr_assert_eq(store_erase(store, &(struct batch_identity){1, 1, 1, seq}), STATUS_OK);
     cr_assert_eq(store_commit(store), STATUS_OK, "%s", store_problem(store));
     cr_expect_gt(fill_disk(2), stored / 3, "what was erased is room again");
+}
+
+/* Where deleting needed the room of batches, nothing would ever leave a full disk. */
+Test(store_lmdb, forgets_a_draw_on_a_full_disk)
+{
+    struct notes notes = {0};
+    const struct workbench bench = {.store = store, .notes = &notes};
+    struct seals seals = {.manifest = NULL};
+    struct forget forget = {.draws_count = 0};
+    end_disk_at(40 << 20);
+    fill_disk(1);
+    cr_assert(forget_ask(&forget, 1));
+    while (forget_is_busy(&forget))
+        cr_assert_eq(forget_step(&forget, &bench, &seals), STATUS_OK, "%s", store_problem(store));
+    cr_expect_eq(count_batches(), 0);
+    seals_clear(&seals);
 }
 
 Test(store_lmdb, drops_a_whole_group_that_does_not_fit)
