@@ -119,6 +119,28 @@ Test(worker, tells_a_large_inventory_in_numbered_chunks_that_wait_for_pings)
     cr_expect_eq(next_seq, BATCHES);
 }
 
+Test(worker, tells_the_marks_of_more_draws_than_one_listing_takes)
+{
+    enum { DRAWS = 600 };
+    cr_assert_eq(store_begin(world.store, STORE_RESERVE), STATUS_OK);
+    for (uint32_t draw = 1; draw <= DRAWS; draw++) {
+        const struct seal_record seal = {.draw = draw, .kind = SEAL_AS_VOID};
+        cr_assert_eq(store_record_seal(world.store, &seal, (struct slice){NULL, 0}), STATUS_OK);
+    }
+    cr_assert_eq(store_commit(world.store), STATUS_OK);
+    dial();
+    fixture_welcome(&world);
+    uint32_t next_draw = 1;
+    for (size_t i = 0; i < sent_of(&world, MESSAGE_INVENTORY); i++) {
+        struct slice body = sent_get(&world, MESSAGE_INVENTORY, i)->body;
+        struct item_inventory item;
+        size_t at = 0;
+        while (item_next_inventory(body, &at, &item) == STATUS_OK)
+            cr_assert_eq(item.draw, next_draw++);
+    }
+    cr_expect_eq(next_draw, DRAWS + 1);
+}
+
 Test(worker, gives_its_whole_credit_once_welcome)
 {
     fixture_register(&world);
