@@ -54,6 +54,7 @@ void scanner_begin(struct scanner *scanner, uint64_t offset, uint64_t line)
 static enum status refill(struct scanner *scanner)
 {
     size_t rest = scanner->bytes - scanner->csv.at;
+    CHECK(rest <= CSV_LINE_BYTES_MAX + 2); /* csv_next drops the start of a longer row */
     memmove(scanner->buffer, scanner->buffer + scanner->csv.at, rest);
     scanner->offset += scanner->csv.at;
     scanner->bytes = rest;
@@ -77,24 +78,6 @@ static enum status refill(struct scanner *scanner)
     return STATUS_OK;
 }
 
-/* The buffer is full of one row without an end: goes behind its line end, wherever that is. */
-static enum status skip_row(struct scanner *scanner, struct row *row)
-{
-    *row = (struct row){.offset = scanner->offset, .line = scanner->line};
-    row->csv.fault = FAULT_LINE_TOO_LONG;
-    row->csv.lines = 1;
-    scanner->line++;
-    for (;;) {
-        const uint8_t *end = memchr(scanner->buffer, '\n', scanner->bytes);
-        scanner->csv.at = end == NULL ? scanner->bytes : (size_t)(end - scanner->buffer) + 1;
-        if (end != NULL || scanner->is_last)
-            return STATUS_OK;
-        enum status status = refill(scanner);
-        if (status != STATUS_OK)
-            return status;
-    }
-}
-
 enum status scanner_next(struct scanner *scanner, struct row *row)
 {
     for (;;) {
@@ -108,8 +91,6 @@ enum status scanner_next(struct scanner *scanner, struct row *row)
         if (status != STATUS_MORE)
             return status;
         CHECK(!scanner->is_last);
-        if (scanner->csv.at == 0 && scanner->bytes == SCANNER_BUFFER_BYTES)
-            return skip_row(scanner, row);
         status = refill(scanner);
         if (status != STATUS_OK)
             return status;

@@ -1,6 +1,5 @@
 /* The rows of a source from any offset on, one after the other, with their place in the file. It
- * feeds the pure CSV reader with the file's bytes; a row longer than the buffer is skipped to its
- * line end. */
+ * feeds the pure CSV reader with the file's bytes; that one drops what is too long for a row. */
 #ifndef SORTEO_AGENCY_SCANNER_H
 #define SORTEO_AGENCY_SCANNER_H
 
