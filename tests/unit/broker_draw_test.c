@@ -140,6 +140,41 @@ Test(broker_draw, asks_a_store_only_after_it_has_sealed, .timeout = 10)
     bench_close(&bench);
 }
 
+/* Questions have the same numbers in each draw of one broker. */
+Test(broker_draw, an_answer_of_another_draw_is_none_to_this_ones_question, .timeout = 10)
+{
+    struct bench bench;
+    struct message sent;
+    struct slice body;
+    uint8_t shares[ITEM_BYTES_MAX];
+    begin(&bench);
+    seal(&bench, &sent, NULL);
+    struct digest root = sent.part.root;
+    bench_sealed(&bench, 50, &root);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &sent, &body));
+    memcpy(shares, body.data, body.bytes);
+    struct message found = {
+        .kind = MESSAGE_FOUND,
+        .draw = 2,
+        .found = {sent.count.question_epoch, sent.count.question, 4, 1},
+    };
+    struct message counted = {
+        .kind = MESSAGE_COUNTED,
+        .draw = 2,
+        .counted = {sent.count.question_epoch, sent.count.question, 1, 0, sent.count.items},
+    };
+    bench_report(&bench, 50, &found, (struct slice){shares, 1});
+    bench_report(&bench, 50, &counted, (struct slice){shares, body.bytes});
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_DROPPED, 1), 0, "nor a wrong one");
+    bench_sealed(&bench, 51, &root);
+    answer_count(&bench, 51, 10, 0);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_PUBLISHED, 1), 0);
+    counted.draw = 1;
+    bench_report(&bench, 50, &counted, (struct slice){shares, body.bytes});
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_PUBLISHED, 1), 1);
+    bench_close(&bench);
+}
+
 Test(broker_draw, publishes_to_each_agency_its_own, .timeout = 10)
 {
     struct bench bench;
