@@ -203,3 +203,23 @@ Test(broker_races, recover_on_a_journal_that_is_not_lost_voids_nothing, .timeout
     cr_expect_eq(journal_memory_count(bench.journal, RECORD_VOID, 1), 0);
     bench_close(&bench);
 }
+
+/* What is held beyond the cut would be taken for missing, and be sent twice. */
+Test(broker_races, a_wait_says_nothing_beyond_held_ranges_that_do_not_fit, .timeout = 10)
+{
+    enum { HELD = RANGES_BYTES_MAX / 3 };
+    struct bench bench;
+    struct broker_options options;
+    bench_options(&options);
+    options.queue_bytes = HELD * (BATCH_WEIGHT_EXTRA_BYTES + 1024);
+    bench_open(&bench, &options);
+    bench_hello(&bench, 4, 0);
+    for (uint32_t i = 0; i < HELD; i++)
+        bench_batch(&bench, 4, 2 * i);
+    const struct message wait = bench_poll(&bench, 4, -1);
+    cr_assert_eq(wait.kind, MESSAGE_WAIT);
+    cr_assert_lt(wait.wait.upto, 2 * HELD, "the ranges were cut");
+    cr_assert(bench_ranges_have(wait.wait.held, wait.wait.upto - 1));
+    cr_assert(!bench_ranges_have(wait.wait.held, wait.wait.upto));
+    bench_close(&bench);
+}
