@@ -105,6 +105,17 @@ Test(broker_recover, speaks_under_epoch_0_and_opens_nothing_until_its_stores_are
     bench_close(&bench);
 }
 
+/* What the stores have heard is what it is to raise its epoch above. */
+Test(broker_recover, is_not_fenced_before_it_has_an_epoch, .timeout = 10)
+{
+    struct bench bench;
+    const struct message fenced = {.kind = MESSAGE_FENCED, .fenced = {{41, {{7}}}}};
+    begin(&bench);
+    bench_report(&bench, 50, &fenced, (struct slice){0});
+    cr_assert_eq(verdict(&bench), STATUS_OK);
+    bench_close(&bench);
+}
+
 Test(broker_recover, makes_an_unsealed_draw_void, .timeout = 10)
 {
     struct bench bench;
@@ -288,6 +299,22 @@ Test(broker_recover, leaves_a_journal_that_knows_more_as_it_is, .timeout = 10)
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_PLAN, 1), 1);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_VOID, 1), 0);
     cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
+    bench_close(&bench);
+}
+
+/* The journal is a copy then: another broker has gone on under the number that is taken here. */
+Test(broker_recover, does_not_trust_a_journal_whose_next_epoch_was_served, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    bench_options(&options);
+    bench_open(&bench, &options);
+    bench_hello(&bench, 4, 0);
+    bench.options.recover_stores = 1;
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    const struct item_inventory item = batch_item(1);
+    bring(&bench, 50, bench.epoch, &item, 1);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_VOID, 1), 1);
     bench_close(&bench);
 }
 
