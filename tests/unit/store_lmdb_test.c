@@ -265,6 +265,9 @@ Test(store_lmdb, allocates_the_disk_ahead)
     cr_assert_eq(stat(data, &file), 0);
     cr_expect_geq(file.st_size, SPACE_GROUP_BYTES);
     cr_expect_geq(file.st_blocks * 512, file.st_size, "no part of it is a hole");
+    path_of("lock.mdb", data);
+    cr_assert_eq(stat(data, &file), 0);
+    cr_expect_geq(file.st_blocks * 512, file.st_size, "LMDB maps it and writes to the map");
 }
 
 /* A file that was copied may have holes, and a page in one may find no room when it is written. */
