@@ -20,6 +20,16 @@ Test(clock, now_never_goes_back_and_goes_on)
     }
 }
 
+/* The wall clock is set while we run; the monotonic one counts from the machine's start. */
+Test(clock, now_is_not_the_wall_clock)
+{
+    struct timespec monotonic;
+    cr_assert_eq(clock_gettime(CLOCK_MONOTONIC, &monotonic), 0);
+    int64_t now_ms = clock_now_ms();
+    cr_assert_geq(now_ms, (int64_t)monotonic.tv_sec * 1000);
+    cr_assert_lt(now_ms, ((int64_t)monotonic.tv_sec + 60) * 1000);
+}
+
 Test(clock, wall_clock_tells_the_same_in_ms_and_ns)
 {
     int64_t before_s = (int64_t)time(NULL);
