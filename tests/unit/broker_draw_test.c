@@ -187,6 +187,7 @@ Test(broker_draw, publishes_to_each_agency_its_own, .timeout = 10)
     cr_assert_eq(result.result.agency, 4);
     cr_assert_eq(result.result.total, 1);
     cr_assert_eq(result.result.number, 7);
+    cr_assert_eq(result.result.seed.bytes, 0, "it was given");
     cr_assert(bench_sent(&bench, PORT_WINNERS, 0, MESSAGE_RESULT, 1, &result, &body));
     cr_assert_eq(result.result.agency, 10);
     cr_assert_eq(result.result.total, 0);

@@ -223,3 +223,26 @@ Test(broker_races, a_wait_says_nothing_beyond_held_ranges_that_do_not_fit, .time
     cr_assert(!bench_ranges_have(wait.wait.held, wait.wait.upto));
     bench_close(&bench);
 }
+
+Test(broker_races, a_new_attempt_has_seen_no_round, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    const struct message mark = {
+        .kind = MESSAGE_MARK,
+        .draw = 1,
+        .mark = {.agency = 4, .attempt = 1, .incarnation = 1, .round = 3},
+    };
+    const struct message poll = {
+        .kind = MESSAGE_POLL,
+        .draw = 1,
+        .poll = {.agency = 4, .incarnation = 1, .attempt = 2},
+    };
+    bench_options(&options);
+    bench_open(&bench, &options);
+    bench_hello(&bench, 4, 0);
+    bench_bets(&bench, &mark, 0);
+    bench_hello(&bench, 4, 2);
+    cr_assert_eq(bench_ask(&bench, &poll, NULL).wait.round_seen, 0);
+    bench_close(&bench);
+}

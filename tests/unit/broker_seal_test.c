@@ -78,6 +78,33 @@ Test(broker_seal, a_finished_agencys_other_batches_are_dropped_before_the_seal, 
     bench_close(&bench);
 }
 
+/* What is declared stands: a store that cannot take a batch of it is no fault of the agency. */
+Test(broker_seal, a_finished_agencys_rejected_batch_only_ends_its_flight, .timeout = 10)
+{
+    struct bench bench;
+    const enum refusal reasons[] = {REFUSAL_REJECTED, REFUSAL_CONFLICT};
+    begin(&bench);
+    lose_the_store(&bench);
+    bench_store(&bench, 51, 2, 1);
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
+        const struct message rejected = {
+            .kind = MESSAGE_REJECTED,
+            .draw = 1,
+            .rejected = {.agency = 4,
+                         .attempt = 1,
+                         .reason = reasons[i],
+                         .fault = i == 0 ? FAULT_DIGEST : FAULT_NONE},
+        };
+        bench_batch(&bench, 4, 0);
+        cr_assert(bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_FORWARD, 0, NULL, NULL), "again");
+        bench_report(&bench, 51, &rejected, (struct slice){0});
+        const struct message answer = bench_poll(&bench, 4, 2);
+        cr_assert_eq(answer.kind, MESSAGE_FINISHED);
+        cr_assert(!bench_ranges_have(answer.wait.held, 0));
+    }
+    bench_close(&bench);
+}
+
 /* [M-19] */
 Test(broker_seal, batches_that_are_not_the_manifests_are_dropped_after_it, .timeout = 10)
 {
@@ -196,5 +223,44 @@ Test(broker_seal, an_answer_for_the_draw_before_is_none_for_this_one, .timeout =
     const struct message sealed = {.kind = MESSAGE_SEALED, .draw = 2, .sealed = {.root = root}};
     bench_report(&bench, 50, &sealed, (struct slice){0});
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, NULL, NULL));
+    bench_close(&bench);
+}
+
+Test(broker_seal, goes_out_in_all_its_parts, .timeout = 10)
+{
+    enum { MANY = 8000, AT_ONCE = 1000 };
+    static uint8_t body[AT_ONCE * ITEM_BYTES_MAX];
+    struct bench bench;
+    struct broker_options options;
+    struct message seal;
+    struct slice part;
+    bench_options(&options);
+    options.terms.agencies_required = 1;
+    bench_open(&bench, &options);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    for (uint32_t first = 0; first < MANY; first += AT_ONCE) {
+        const struct message stored = {
+            .kind = MESSAGE_STORED,
+            .draw = 1,
+            .stored = {.agency = 4, .attempt = 1, .items = AT_ONCE},
+        };
+        size_t bytes = 0;
+        for (uint32_t seq = first; seq < first + AT_ONCE; seq++) {
+            struct item_stored item = {.seq = seq, .bets = 1, .digest = bench_digest(4, seq)};
+            cr_assert_eq(item_pack_stored(body, sizeof body, &bytes, &item), STATUS_OK);
+        }
+        bench_report(&bench, 50, &stored, (struct slice){body, bytes});
+    }
+    cr_assert_eq(bench_poll(&bench, 4, MANY).kind, MESSAGE_FINISHED);
+    uint64_t bytes = 0;
+    uint32_t parts = 0;
+    while (bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_SEAL, parts, &seal, &part)) {
+        cr_assert_eq(seal.part.part, parts++);
+        bytes += part.bytes;
+    }
+    cr_assert_eq(parts, 2);
+    cr_assert_eq(seal.part.parts, 2);
+    cr_assert_eq(bytes, seal.part.manifest_bytes);
     bench_close(&bench);
 }
