@@ -337,20 +337,25 @@ static void end_disk_at(uint64_t bytes)
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-/* Stores batches of 100 kB, each in a transaction of its own, until the disk is full. */
-static uint32_t fill_disk(uint32_t attempt)
+/* Stores batches of that size, each in a transaction of its own, until the disk is full. */
+static uint32_t fill_disk_with(size_t body_bytes, uint32_t attempt)
 {
     static const uint8_t BODY[100000];
     for (uint32_t seq = 0;; seq++) {
         struct batch_record batch = contract_batch(1, 1, attempt, seq, 1);
         cr_assert_eq(store_begin(store, STORE_COMMON), STATUS_OK, "%s", store_problem(store));
-        enum status status = store_put(store, &batch, (struct slice){BODY, sizeof BODY}, false);
+        enum status status = store_put(store, &batch, (struct slice){BODY, body_bytes}, false);
         if (status == STATUS_OK)
             status = store_commit(store);
         if (status == STATUS_FULL)
             return seq;
         cr_assert_eq(status, STATUS_OK, "%s", store_problem(store));
     }
+}
+
+static uint32_t fill_disk(uint32_t attempt)
+{
+    return fill_disk_with(100000, attempt);
 }
 
 static size_t count_batches(void)
@@ -399,7 +404,8 @@ Test(store_lmdb, records_seals_and_deletes_on_a_full_disk)
     cr_expect_gt(fill_disk(2), stored / 3, "what was erased is room again");
 }
 
-/* Where deleting needed the room of batches, nothing would ever leave a full disk. */
+/* Where these needed the room of batches, a worker on a full disk would end when it is told to
+ * forget or to seal. */
 Test(store_lmdb, forgets_a_draw_on_a_full_disk)
 {
     struct notes notes = {0};
@@ -413,6 +419,39 @@ Test(store_lmdb, forgets_a_draw_on_a_full_disk)
         cr_assert_eq(forget_step(&forget, &bench, &seals), STATUS_OK, "%s", store_problem(store));
     cr_expect_eq(count_batches(), 0);
     seals_clear(&seals);
+}
+
+Test(store_lmdb, seals_a_draw_on_a_full_disk)
+{
+    enum { MANY = 8000 };
+    static struct digest digests[MANY];
+    static uint32_t bets[MANY];
+    struct notes notes = {0};
+    const struct workbench bench = {.store = store, .notes = &notes};
+    const struct manifest_terms terms = {.draw = 1, .range_last = 9, .is_given = true};
+    const struct manifest_entry entry = {
+        .agency = 1,
+        .attempt = 1,
+        .plan = {1, BATCH_BYTES_MIN, false},
+        .declaration = {.batches = MANY, .bets = MANY},
+        .digests = digests,
+        .bets = bets,
+    };
+    struct seals seals = {.manifest = NULL};
+    struct manifest *manifest;
+    struct hasher *hasher;
+    for (uint32_t seq = 0; seq < MANY; seq++)
+        bets[seq] = 1;
+    cr_assert_eq(hasher_create(&hasher), STATUS_OK);
+    cr_assert_eq(manifest_create(&terms, &entry, 1, hasher, &manifest), STATUS_OK);
+    end_disk_at(40 << 20);
+    fill_disk(1);
+    fill_disk_with(1000, 2); /* to the last page */
+    const struct seal_record seal = {.draw = 1, .kind = SEAL_MANIFEST};
+    cr_assert_eq(seals_record(&seals, &bench, &seal, &manifest), STATUS_OK, "%s",
+                 store_problem(store));
+    seals_clear(&seals);
+    hasher_destroy(&hasher);
 }
 
 Test(store_lmdb, drops_a_whole_group_that_does_not_fit)
