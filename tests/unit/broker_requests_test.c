@@ -478,29 +478,3 @@ Test(broker_requests, winners_are_not_there_yet_before_the_draw, .timeout = 10)
     cr_assert_eq(answer.not_yet.phase, PHASE_OPEN);
     bench_close(&bench);
 }
-
-Test(broker_requests, fingerprint_tells_states_apart_and_repeats, .timeout = 10)
-{
-    uint64_t prints[2][5];
-    for (int run = 0; run < 2; run++) {
-        struct bench bench;
-        struct broker_options options;
-        bench_options(&options);
-        bench_open(&bench, &options);
-        prints[run][0] = broker_fingerprint(bench.broker, bench.now_ms);
-        bench_store(&bench, 50, 1, 1);
-        prints[run][1] = broker_fingerprint(bench.broker, bench.now_ms);
-        bench_hello(&bench, 4, 0);
-        prints[run][2] = broker_fingerprint(bench.broker, bench.now_ms);
-        bench_batch(&bench, 4, 0);
-        prints[run][3] = broker_fingerprint(bench.broker, bench.now_ms);
-        bench_stored(&bench, 50, 4, 0);
-        prints[run][4] = broker_fingerprint(bench.broker, bench.now_ms);
-        bench_close(&bench);
-    }
-    for (int i = 0; i < 5; i++) {
-        cr_assert_eq(prints[0][i], prints[1][i], "state %d", i);
-        for (int j = 0; j < i; j++)
-            cr_assert_neq(prints[0][i], prints[0][j], "states %d and %d", i, j);
-    }
-}
