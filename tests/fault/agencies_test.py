@@ -3,7 +3,6 @@ with another way of cutting, with an edited file; it stands still; it never fini
 """
 import os
 import signal
-import unittest
 
 from case import NUMBER
 from fault import AGENCIES, SLOWLY, Cluster, FaultCase, fast

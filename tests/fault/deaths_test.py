@@ -5,7 +5,6 @@ draw is held in its phase meanwhile (phases.py). A draw's root and number are dr
 import datetime
 import shutil
 import signal
-import unittest
 
 import wire
 from case import NUMBER

@@ -5,7 +5,6 @@ There is never a second number.
 import os
 import shutil
 import signal
-import unittest
 
 from fault import AGENCIES, STORES, Cluster, FaultCase, fast
 from phases import HeldDraw

@@ -2,7 +2,6 @@
 bytes on in pieces of 1 to 10: every draw completes with the right winners.
 """
 import contextlib
-import unittest
 
 from case import NUMBER
 from cluster import free_ports

@@ -4,10 +4,8 @@ fenced at its next decision, or by the first store that it hears: there is one r
 stands still inside a transaction of the journal keeps the second out, until it is killed.
 """
 import contextlib
-import os
 import shutil
 import signal
-import unittest
 
 from cluster import free_ports
 from fault import AGENCIES, STORES, Cluster, FaultCase, fast

@@ -11,7 +11,7 @@ import unittest
 import cluster
 import wire
 from fake_broker import FakeBroker, PUBLISHED, changes_its_range
-from wire import BYE, DIGESTS, FINISHED, HELLO, POLL, REFUSED, WINNERS
+from wire import BYE, DIGESTS, HELLO, POLL, REFUSED, WINNERS
 
 NUMBER = 7574
 
