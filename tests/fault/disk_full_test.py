@@ -3,12 +3,10 @@ elsewhere, or waits until there is room; a seal takes the reserve. The broker en
 of a sync that failed was told: who meets one ends with 74, and its next start reads what is there.
 """
 import os
-import shutil
-import unittest
 
 from case import NUMBER
 from disk import Disk
-from fault import AGENCIES, Cluster, Draw, FaultCase, fast, needs_root
+from fault import AGENCIES, Cluster, Draw, FaultCase, fast, needs_root, needs_strace
 from phases import HeldDraw
 
 FULL = "apuesta_almacenada .* fail .* batches_returned: .* the disk is full"
@@ -127,9 +125,11 @@ class DiskFull(FaultCase):
             self.expect_right_end()
 
     @fast
+    @needs_strace
     def test_sync_of_a_store_fails(self):
         self.worker_meets("fdatasync", "EIO", 6)
 
+    @needs_strace
     def test_write_to_a_store_fails(self):
         self.worker_meets("pwrite64,writev", "ENOSPC", 9)
 
@@ -145,12 +145,10 @@ class DiskFull(FaultCase):
             self.expect_right_end()
 
     @fast
+    @needs_strace
     def test_sync_of_the_journal_fails(self):
         self.broker_meets("fdatasync", "EIO", 5)
 
+    @needs_strace
     def test_write_to_the_journal_fails(self):
         self.broker_meets("pwrite64", "ENOSPC", 12)
-
-
-if not shutil.which("strace"):
-    raise unittest.SkipTest("needs strace")

@@ -4,6 +4,7 @@ which can be started again as it was, die at a point of its own, or run behind a
 import contextlib
 import functools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ ENOUGH = 200  # batches, of 5,000, that are durable when the fault comes
 KILLED = 137
 IS_ROOT = os.geteuid() == 0
 needs_root = unittest.skipUnless(IS_ROOT, "needs root")
+needs_strace = unittest.skipUnless(shutil.which("strace"), "needs strace")
 
 
 def fast(test):

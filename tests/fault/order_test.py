@@ -6,21 +6,19 @@ seal's. A worker that acknowledges too early, and programs without their syncs, 
 import contextlib
 import os
 import re
-import shutil
 import sqlite3
-import unittest
 
 import trace_calls
 import wire
 from case import NUMBER
-from fault import AGENCIES, BETS, Cluster, Draw, FaultCase, fast
+from fault import AGENCIES, Cluster, Draw, FaultCase, fast, needs_strace
 
 STORED_ITEM = re.compile(rb"\x93(?:[\x00-\x7f]|\xcc.|\xcd..|\xce.{4})(?:[\x00-\x7f]|\xcc.|\xcd..)"
                          rb"\xc4\x20(.{32})", re.S)
 STORED, SEALED = b"\x2b\x01\x01", b"\x2e\x01\x01"  # kind, version, draw
 
 
-@unittest.skipUnless(shutil.which("strace"), "needs strace")
+@needs_strace
 class Order(FaultCase):
     def trace(self, name, breaks=None):
         """The trace of one program through a whole draw, and the roots: of each agency's
