@@ -8,7 +8,7 @@ import unittest
 
 from fault import AGENCIES, BETS, Cluster, Draw, FaultCase, fast, million, points, scan
 from case import NUMBER
-from cluster import BIN, SAMPLES, sample
+from cluster import BIN, sample
 from disk import Disk
 
 # At which pass, where it is not the first.
@@ -100,13 +100,13 @@ class CrashPoints(FaultCase):
 
     def in_ten_draws(self, victim, point):
         """The first has a million bets, and is forgotten when the ninth is over."""
-        path = sample(os.path.join(SAMPLES, "one-million"), 1, BETS, winning_number=NUMBER)[0]
+        path = sample(1, BETS, winning_number=NUMBER)[0]
         with Cluster(agencies=1, winning_number=NUMBER, draws=DRAWS) as cluster:
             self.draw = draw = Draw(cluster, [path])
             draw.start("broker").wait_line("action: listen")
             self.die(victim, point)
             draw.start("worker 1")
-            few = sample(os.path.join(SAMPLES, "few"), 1, 500, winning_number=NUMBER)[0]
+            few = sample(1, 500, winning_number=NUMBER)[0]
             for number in range(1, DRAWS + 1):
                 source = path if number == 1 else few
                 if number == DRAWS - 1:
@@ -149,7 +149,7 @@ class CrashPoints(FaultCase):
 
     def with_many_winners(self, victim, point):
         """A tenth of all bets wins: more than the journal takes without a checkpoint."""
-        paths = sample(os.path.join(SAMPLES, "many-winners"), AGENCIES, BETS,
+        paths = sample(AGENCIES, BETS,
                        number_range="7570-7579")
         with Cluster(agencies=AGENCIES, winning_number=NUMBER) as cluster:
             self.draw = Draw(cluster, paths)

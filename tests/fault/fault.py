@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
 
 import cluster  # noqa: E402
 from case import NUMBER, SystemCase  # noqa: E402
-from cluster import SAMPLES, STOP_S, sample  # noqa: E402
+from cluster import STOP_S, sample  # noqa: E402
 from observer import Observer  # noqa: E402
 
 FAULT_BIN = os.path.join(ROOT, "build", "fault")
@@ -36,7 +36,7 @@ def fast(test):
 
 
 def million():
-    return sample(os.path.join(SAMPLES, "million"), AGENCIES, BETS)
+    return sample(AGENCIES, BETS)
 
 
 @functools.lru_cache(maxsize=None)

@@ -264,15 +264,17 @@ def real_inputs():
     paths = [os.path.join(REAL_INPUT, f"agency-{i}.csv") for i in range(1, 6)]
     if all(os.path.exists(path) for path in paths):
         return paths, True
-    return sample(os.path.join(SAMPLES, "real"), 5, 78697), False
+    return sample(5, 78697), False
 
 
-def sample(folder, agencies, bets, **options):
-    """Files made by `sorteo sample`, made once."""
+def sample(agencies, bets, **options):
+    """Files made by `sorteo sample`, made once: their folder's name tells with which options."""
+    options = {"agencies": agencies, "bets": bets, **options}
+    folder = os.path.join(SAMPLES, "-".join(f"{name}={options[name]}" for name in options))
     paths = [os.path.join(folder, f"agency-{i}.csv") for i in range(1, agencies + 1)]
     if not all(os.path.exists(path) for path in paths):
         os.makedirs(folder, exist_ok=True)
-        options = {"agencies": agencies, "bets": bets, "output": folder, "force": True, **options}
-        subprocess.run([os.path.join(BIN, "sorteo"), "sample", *flags(options)], check=True,
+        subprocess.run([os.path.join(BIN, "sorteo"), "sample",
+                        *flags({**options, "output": folder, "force": True})], check=True,
                        stdout=subprocess.DEVNULL)
     return paths

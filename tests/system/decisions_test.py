@@ -8,7 +8,7 @@ import signal
 import unittest
 
 from case import NUMBER, SystemCase
-from cluster import SAMPLES, Cluster, sample
+from cluster import Cluster, sample
 
 AT_THE_BARRIER = "consulta_ganadores .* in_progress .* waiting_for"
 VOID = "refused: the draw is void"
@@ -17,7 +17,7 @@ VOID = "refused: the draw is void"
 class Decisions(SystemCase):
     @classmethod
     def setUpClass(cls):
-        cls.paths = sample(os.path.join(SAMPLES, "three"), 3, 60000, winning_number=NUMBER)
+        cls.paths = sample(3, 60000, winning_number=NUMBER)
 
     def cluster_of(self, agencies, **options):
         return Cluster(**{"agencies": agencies, "winning_number": NUMBER, "linger": 600, **options})

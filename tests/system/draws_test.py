@@ -8,7 +8,7 @@ import unittest
 
 import wire
 from case import SystemCase
-from cluster import SAMPLES, Cluster, sample
+from cluster import Cluster, sample
 from observer import Observer
 
 AGENCIES = 2
@@ -36,7 +36,7 @@ def derive_number(result):
 class Draws(SystemCase):
     @classmethod
     def setUpClass(cls):
-        cls.paths = {draw: sample(os.path.join(SAMPLES, f"draw-{draw}"), AGENCIES, 6000, seed=draw,
+        cls.paths = {draw: sample(AGENCIES, 6000, seed=draw,
                                   number_range=f"{RANGE_FIRST}-{RANGE_LAST}")
                      for draw in (1, 2, 3)}
 

@@ -8,7 +8,7 @@ import signal
 import unittest
 
 from case import NUMBER, SystemCase
-from cluster import SAMPLES, Cluster, sample, scan
+from cluster import Cluster, sample, scan
 from observer import Observer
 
 AGENCIES, BETS = 3, 1000000
@@ -20,7 +20,7 @@ ENOUGH = 200  # batches, of 5,000, that are durable when the kill comes
 class Kills(SystemCase):
     @classmethod
     def setUpClass(cls):
-        cls.paths = sample(os.path.join(SAMPLES, "million"), AGENCIES, BETS)
+        cls.paths = sample(AGENCIES, BETS)
         cls.batches = 0
         for path in cls.paths:
             with open(path, "rb") as file:
@@ -132,7 +132,7 @@ class Kills(SystemCase):
 
     def test_broker_after_publishing(self):
         """The result stays: whoever asks the broker's successor, without any worker, gets it."""
-        paths = sample(os.path.join(SAMPLES, "many"), 12, 24000, winning_number=NUMBER)[:2]
+        paths = sample(12, 24000, winning_number=NUMBER)[:2]
         with Cluster(agencies=2, linger=600) as cluster:
             broker, workers = self.start_draw(cluster)
             first = cluster.agency(1, paths[0])

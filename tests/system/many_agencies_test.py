@@ -3,14 +3,13 @@
 hear what is for 10, 11 and 12.
 """
 import datetime
-import os
 import unittest
 
 import msgpack
 
 import wire
 from case import NUMBER, SystemCase
-from cluster import SAMPLES, Cluster, sample, scan
+from cluster import Cluster, sample, scan
 from observer import Observer
 
 AGENCIES = 12
@@ -29,7 +28,7 @@ def told(heard):
 
 class ManyAgencies(SystemCase):
     def test_each_hears_its_own_winners_alone(self):
-        paths = sample(os.path.join(SAMPLES, "many"), AGENCIES, 24000, winning_number=NUMBER)
+        paths = sample(AGENCIES, 24000, winning_number=NUMBER)
         with Cluster(agencies=AGENCIES, winning_number=NUMBER, linger=600) as cluster:
             broker, workers = self.start_draw(cluster)
             with Observer(cluster) as observer:

@@ -6,7 +6,7 @@ import os
 import unittest
 
 from case import NUMBER, SystemCase
-from cluster import SAMPLES, Cluster, sample
+from cluster import Cluster, sample
 
 FEW, MANY = 10000, 10000000
 # 64 payloads of the pool and libzmq's own (README of agency/) are in both; the tables grow by 61
@@ -26,9 +26,8 @@ def winners(path):
 
 class Memory(SystemCase):
     def peak_kib(self, bets):
-        folder = os.path.join(SAMPLES, f"memory-{bets}")
-        path, = sample(folder, 1, bets)
-        self.addCleanup(os.rmdir, folder)
+        path, = sample(1, bets)
+        self.addCleanup(os.rmdir, os.path.dirname(path))
         self.addCleanup(os.remove, path)
         with Cluster(agencies=2, winning_number=NUMBER, linger=600) as cluster:
             broker, workers = self.start_draw(cluster)

@@ -11,7 +11,7 @@ import unittest
 
 import wire
 from case import NUMBER, SystemCase
-from cluster import SAMPLES, Cluster, sample, scan
+from cluster import Cluster, sample, scan
 from observer import Observer
 
 AT_THE_BARRIER = "consulta_ganadores .* in_progress .* finished: 1 of 2"
@@ -63,7 +63,7 @@ class Journal(Lost):
     @classmethod
     def setUpClass(cls):
         # A narrow range, so that there are winners of whatever number is drawn.
-        cls.paths = sample(os.path.join(SAMPLES, "draw-1"), 2, 6000, seed=1, number_range="0-99")
+        cls.paths = sample(2, 6000, seed=1, number_range="0-99")
 
     def lose_journal(self):
         """A broker that is started as before says what to do, and goes no further."""
@@ -133,7 +133,7 @@ class Journal(Lost):
 class Store(Lost):
     @classmethod
     def setUpClass(cls):
-        cls.paths = sample(os.path.join(SAMPLES, "two"), 2, 40000, winning_number=NUMBER)
+        cls.paths = sample(2, 40000, winning_number=NUMBER)
 
     def batches_read_back(self):
         """What the other store had of the draw when it first sealed it."""

@@ -8,7 +8,7 @@ import socket
 import unittest
 
 from case import NUMBER, SystemCase
-from cluster import SAMPLES, Cluster, sample
+from cluster import Cluster, sample
 from observer import Observer
 
 AT_THE_BARRIER = "consulta_ganadores .* in_progress .* waiting_for"
@@ -18,7 +18,7 @@ BATCH_BETS = 100
 class Refusals(SystemCase):
     @classmethod
     def setUpClass(cls):
-        cls.paths = sample(os.path.join(SAMPLES, "three"), 3, 60000, winning_number=NUMBER)
+        cls.paths = sample(3, 60000, winning_number=NUMBER)
 
     def cluster_of(self, agencies, **options):
         return Cluster(**{"agencies": agencies, "winning_number": NUMBER, "linger": 600, **options})

@@ -14,7 +14,7 @@ import unittest
 
 import wire
 from case import NUMBER, SystemCase
-from cluster import DEADLINE_S, SAMPLES, Cluster, sample
+from cluster import DEADLINE_S, Cluster, sample
 from fake_dispatch import Batch
 from observer import Observer
 
@@ -47,8 +47,7 @@ def each_signal(phase):
 class Stop(SystemCase):
     @classmethod
     def setUpClass(cls):
-        folder = os.path.join(SAMPLES, "two")
-        cls.paths = sample(folder, 2, 40000, winning_number=NUMBER)
+        cls.paths = sample(2, 40000, winning_number=NUMBER)
 
     def agency(self, cluster, number, **options):
         return cluster.agency(number, self.paths[number - 1], **options)
