@@ -48,6 +48,9 @@ class Link(FaultCase):
     def test_cut_while_counting(self):
         self.cut("counting")
 
+    def test_cut_when_published(self):
+        self.cut("published")
+
     def half_open(self, phase):
         with self.linked(phase):
             before = self.proxy.connections
@@ -63,6 +66,9 @@ class Link(FaultCase):
 
     def test_half_open_when_sealed(self):
         self.half_open("sealed")
+
+    def test_half_open_while_counting(self):
+        self.half_open("counting")
 
     def disturbed(self, **how):
         with self.linked(linger=30) as draw:
