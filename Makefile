@@ -130,6 +130,9 @@ $(BIN)/%: build/release/%
 	@mkdir -p $(@D)
 	ln -f $< $@
 
+# Builds use every processor unless told otherwise; tests run one after the other.
+JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
 # ---- what the README tells ----
 # Packages that are missing; asks for root only when there are any.
 deps:
@@ -142,11 +145,12 @@ WORKERS ?= 2
 AGENCIES ?= 5
 BETS ?= 100000
 demo: deps
-	@$(MAKE) --no-print-directory -s all
+	@$(MAKE) --no-print-directory -s $(JOBS) all
 	@deploy/demo $(BIN) $(WORKERS) $(AGENCIES) $(BETS)
 
 check: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(JOBS) all $(UNIT_BIN) $(SOCKET_BIN) $(BUILD)/sim
+	@$(MAKE) --no-print-directory $(JOBS) fault-programs
 	@$(MAKE) --no-print-directory lint unit socket sim-check system fault-fast
 	@echo "make check: all passed"
 
