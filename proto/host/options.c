@@ -20,7 +20,7 @@
 #include "proto/wire/limits.h"
 
 enum {
-    OPTIONS_MAX = 64, /* in one table; the broker has about 25 */
+    OPTIONS_MAX = 64, /* in one table; the broker has 18 */
     KEY_FIRST =
         0x100, /* argp's key of the first option: above every character, so none has a letter */
     KEY_VERSION = 'V',
