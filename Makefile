@@ -202,7 +202,7 @@ sim-exhaustive: $(BUILD)/exhaust
 # Which branches of the cores no world takes, and who does.
 sim-coverage:
 	@$(MAKE) --no-print-directory -s FLAVOUR=coverage build/coverage/sim
-	@tests/sim/coverage $(WORLDS)
+	@tests/sim/coverage
 
 # Each known bug of tests/sim/bugs in a copy of the tree: a world has to find it.
 sim-bugs: $(BUILD)/sim
