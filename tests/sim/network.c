@@ -130,12 +130,6 @@ uint64_t network_connection(const struct network *network, enum line line, uint3
     return network->connection[line][party];
 }
 
-uint32_t network_broker(const struct network *network, enum line line, uint32_t party)
-{
-    CHECK(network_connection(network, line, party) != 0);
-    return network->broker[line][party];
-}
-
 bool network_leads_to(const struct network *network, enum line line, uint32_t party,
                       uint32_t broker)
 {

@@ -50,8 +50,6 @@ void network_heal(struct network *network);
 
 /* The connection that a party has now on a line; 0: none. */
 uint64_t network_connection(const struct network *network, enum line line, uint32_t party);
-/* The broker that it leads to. in: there is one. */
-uint32_t network_broker(const struct network *network, enum line line, uint32_t party);
 /* True when there is a connection and it leads to that broker. */
 bool network_leads_to(const struct network *network, enum line line, uint32_t party,
                       uint32_t broker);
