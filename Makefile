@@ -31,7 +31,7 @@ SORTEO := names rows sample
 SUPPORT := sim/journal_memory unit/broker_bench sim/store_image sim/store_memory \
     unit/store_contract unit/worker_fixture
 SIM := plan file network trace broker_actor worker_actor agency_actor told inside invariants \
-    mishaps world parts part_barrier part_ledger part_count
+    mishaps world choices states parts part_barrier part_ledger part_count
 SIM_MAINS := main exhaust
 BENCH := hot_path journal worker_store
 SOCKET := socket socket_open loop loop_batches agency broker worker

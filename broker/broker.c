@@ -136,17 +136,17 @@ int64_t broker_tick(struct broker *broker, int64_t now_ms, int64_t wall_ms)
     return has_more ? now_ms : earlier(due_at, phases_due_at(broker, now_ms, wall_ms));
 }
 
-uint64_t broker_fingerprint(const struct broker *broker, int64_t now_ms)
+uint64_t broker_fingerprint(const struct broker *broker)
 {
     const uint64_t numbers[] = {broker->draw, broker->state, broker->is_decided,
                                 broker->verdict == STATUS_OK, broker->epoch.number};
     uint64_t hash =
         fingerprint_numbers(FINGERPRINT_BASIS, numbers, sizeof numbers / sizeof *numbers);
-    hash = stores_fingerprint(broker->stores, now_ms, hash);
-    hash = dispatch_fingerprint(broker->dispatch, now_ms, hash);
+    hash = stores_fingerprint(broker->stores, hash);
+    hash = dispatch_fingerprint(broker->dispatch, hash);
     if (broker->draw == 0)
         return hash;
-    hash = roll_fingerprint(broker->roll, now_ms, hash);
+    hash = roll_fingerprint(broker->roll, hash);
     hash = barrier_fingerprint(broker->barrier, hash);
     hash = ledger_fingerprint(broker->ledger, hash);
     return broker->results == NULL ? hash : results_fingerprint(broker->results, hash);

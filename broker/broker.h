@@ -119,8 +119,7 @@ struct broker_event {
 };
 bool broker_next_event(struct broker *broker, struct broker_event *event);
 
-/* A number that is equal for equal states (proto/wire/fingerprint.h), for the simulator.
- * in: now_ms: times count by how long ago they were. */
-uint64_t broker_fingerprint(const struct broker *broker, int64_t now_ms);
+/* A number that is equal for equal states (proto/wire/fingerprint.h), for the simulator. */
+uint64_t broker_fingerprint(const struct broker *broker);
 
 #endif

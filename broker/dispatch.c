@@ -338,21 +338,20 @@ void dispatch_drop_all(struct dispatch *dispatch)
 
 /* -- fingerprint -- */
 
-static uint64_t hash_lane(uint64_t hash, int64_t now_ms, uint32_t store, const struct lane *lane)
+static uint64_t hash_lane(uint64_t hash, uint32_t store, const struct lane *lane)
 {
     const uint64_t numbers[] = {store, lane->admitted_bytes, lane->sent_bytes,
                                 flights_count(lane->flights)};
     const struct flight *flight = flights_oldest(lane->flights);
     hash = fingerprint_numbers(hash, numbers, sizeof numbers / sizeof *numbers);
     for (; flight != NULL; flight = flights_next(lane->flights, flight)) {
-        const uint64_t of_flight[] = {flight->agency, flight->attempt, flight->seq,
-                                      (uint64_t)(now_ms - flight->began_at)};
+        const uint64_t of_flight[] = {flight->agency, flight->attempt, flight->seq};
         hash = fingerprint_numbers(hash, of_flight, sizeof of_flight / sizeof *of_flight);
     }
     return hash;
 }
 
-uint64_t dispatch_fingerprint(const struct dispatch *dispatch, int64_t now_ms, uint64_t hash)
+uint64_t dispatch_fingerprint(const struct dispatch *dispatch, uint64_t hash)
 {
     hash = fingerprint_number(hash, dispatch->queued);
     hash = fingerprint_number(hash, dispatch->last_served);
@@ -364,9 +363,10 @@ uint64_t dispatch_fingerprint(const struct dispatch *dispatch, int64_t now_ms, u
         hash = fingerprint_bytes(hash, parcel->digest.bytes, DIGEST_BYTES);
     }
     for (uint32_t agency = 0; agency < AGENCIES_MAX; agency++)
-        hash = fingerprint_number(hash, dispatch->reach[agency]);
+        if (dispatch->reach[agency] != 0)
+            hash = fingerprint_number(hash, (uint64_t)agency << 32 | dispatch->reach[agency]);
     for (uint32_t store = 0; store < dispatch->lanes_count; store++)
         if (dispatch->lanes[store].flights != NULL)
-            hash = hash_lane(hash, now_ms, store, &dispatch->lanes[store]);
+            hash = hash_lane(hash, store, &dispatch->lanes[store]);
     return hash;
 }

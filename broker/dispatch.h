@@ -74,7 +74,6 @@ void dispatch_drop_all(struct dispatch *dispatch);
 /* Queued or in flight in the attempt in force. Borrowed until the next change. */
 const struct seqset *dispatch_held(const struct dispatch *dispatch, uint32_t agency);
 
-/* in: now_ms: times count by how long ago they were. */
-uint64_t dispatch_fingerprint(const struct dispatch *dispatch, int64_t now_ms, uint64_t hash);
+uint64_t dispatch_fingerprint(const struct dispatch *dispatch, uint64_t hash);
 
 #endif

@@ -130,9 +130,8 @@ static uint64_t hash_verdict(uint64_t hash, const struct message_refused *verdic
     return fingerprint_numbers(hash, numbers, sizeof numbers / sizeof *numbers);
 }
 
-static uint64_t hash_member(uint64_t hash, int64_t now_ms, const struct member *member)
+static uint64_t hash_member(uint64_t hash, const struct member *member)
 {
-    int64_t heard_ms = member->heard_at == INT64_MIN ? INT64_MAX : now_ms - member->heard_at;
     const uint64_t numbers[] = {
         member->id,
         member->attempt,
@@ -141,7 +140,6 @@ static uint64_t hash_member(uint64_t hash, int64_t now_ms, const struct member *
         member->plan.skips_bad_rows,
         member->incarnation,
         member->round_seen,
-        (uint64_t)heard_ms,
         member->said_bye,
         member->has_declaration,
         member->has_verdict,
@@ -152,10 +150,10 @@ static uint64_t hash_member(uint64_t hash, int64_t now_ms, const struct member *
     return member->has_verdict ? hash_verdict(hash, &member->verdict) : hash;
 }
 
-uint64_t roll_fingerprint(const struct roll *roll, int64_t now_ms, uint64_t hash)
+uint64_t roll_fingerprint(const struct roll *roll, uint64_t hash)
 {
     hash = fingerprint_number(hash, roll->members_count);
     for (uint32_t i = 0; i < roll->members_count; i++)
-        hash = hash_member(hash, now_ms, &roll->members[i]);
+        hash = hash_member(hash, &roll->members[i]);
     return hash;
 }

@@ -41,7 +41,6 @@ const uint32_t *roll_by_id(const struct roll *roll);
 uint64_t roll_window(const struct roll *roll, const struct member *member, uint64_t budget_bytes,
                      int64_t now_ms, int64_t lease_ms);
 
-/* in: now_ms: times count by how long ago they were. */
-uint64_t roll_fingerprint(const struct roll *roll, int64_t now_ms, uint64_t hash);
+uint64_t roll_fingerprint(const struct roll *roll, uint64_t hash);
 
 #endif

@@ -260,34 +260,24 @@ void stores_shift(struct stores *stores, int64_t by_ms, int64_t now_ms)
     }
 }
 
-/* A time says nothing in a state in which nobody looks at it. */
-static uint64_t hash_store(uint64_t hash, int64_t now_ms, const struct store *store)
+static uint64_t hash_store(uint64_t hash, const struct store *store)
 {
-    bool is_silent = store->state == STORE_AWAITED || store->state == STORE_SILENT ||
-                     store->state == STORE_REGISTERING;
-    const uint64_t numbers[] = {store->opening.number, store->state,
-                                is_silent ? (uint64_t)(now_ms - store->silent_at) : 0,
-                                store->free_bytes};
+    const uint64_t numbers[] = {store->opening.number, store->state, store->free_bytes};
     hash = fingerprint_bytes(hash, store->id.bytes, ID_BYTES);
     hash = fingerprint_bytes(hash, store->opening.id.bytes, ID_BYTES);
     hash = fingerprint_numbers(hash, numbers, sizeof numbers / sizeof *numbers);
     if (!has_peer(store))
         return hash;
-    const uint64_t of_peer[] = {store->before,
-                                store->peer,
-                                (uint64_t)(now_ms - store->heard_at),
-                                (uint64_t)(now_ms - store->pinged_at),
-                                store->chunks,
-                                store->has_sealed};
+    const uint64_t of_peer[] = {store->before, store->peer, store->chunks, store->has_sealed};
     return fingerprint_numbers(hash, of_peer, sizeof of_peer / sizeof *of_peer);
 }
 
-uint64_t stores_fingerprint(const struct stores *stores, int64_t now_ms, uint64_t hash)
+uint64_t stores_fingerprint(const struct stores *stores, uint64_t hash)
 {
     const uint64_t numbers[] = {(uint64_t)stores->lease_ms, (uint64_t)stores->grace_ms,
                                 stores->count};
     hash = fingerprint_numbers(hash, numbers, sizeof numbers / sizeof *numbers);
     for (uint32_t i = 0; i < stores->count; i++)
-        hash = hash_store(hash, now_ms, &stores->slots[i]);
+        hash = hash_store(hash, &stores->slots[i]);
     return hash;
 }

@@ -85,7 +85,6 @@ void stores_await_anew(struct stores *stores, int64_t now_ms);
  * be if it began now: what was heard since is not older than the sleep. */
 void stores_shift(struct stores *stores, int64_t by_ms, int64_t now_ms);
 
-/* in: now_ms: times count by how long ago they were. */
-uint64_t stores_fingerprint(const struct stores *stores, int64_t now_ms, uint64_t hash);
+uint64_t stores_fingerprint(const struct stores *stores, uint64_t hash);
 
 #endif

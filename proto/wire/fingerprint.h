@@ -1,6 +1,8 @@
 /* One number for a state, so that a simulator can tell states apart: FNV-1a over what decides, in a
  * fixed order, without pointers and capacities, so that two states with the same future have the
- * same number. Each module hashes its own part behind `hash`, the parts before it. */
+ * same number. Times are left out: states that differ in them alone have the same number, and who
+ * tells states apart by it has to add what he needs of them. Each module hashes its own part behind
+ * `hash`, the parts before it. */
 #ifndef SORTEO_PROTO_WIRE_FINGERPRINT_H
 #define SORTEO_PROTO_WIRE_FINGERPRINT_H
 

@@ -13,6 +13,15 @@ static struct id roll_id(struct world *world)
     return id;
 }
 
+/* No two stores have the same, even where chance is always the same (exhaust.c). */
+static struct id roll_store_id(struct world *world, uint32_t index)
+{
+    struct id id = roll_id(world);
+    id.bytes[ID_BYTES - 1] = (uint8_t)index;
+    id.bytes[ID_BYTES - 2] = (uint8_t)world->lost_count;
+    return id;
+}
+
 void worker_actor_start(struct world *world, uint32_t index)
 {
     struct worker_actor *actor = &world->workers[index];
@@ -20,7 +29,7 @@ void worker_actor_start(struct world *world, uint32_t index)
     struct id opening = roll_id(world);
 
     if (actor->store == NULL) {
-        struct id id = roll_id(world);
+        struct id id = roll_store_id(world, index);
         CHECK(store_memory_create(&id, &opening, &actor->store) == STATUS_OK);
     } else {
         store_memory_crash(actor->store, &opening);

@@ -117,20 +117,23 @@ static int64_t later(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-static int64_t broker_due(const struct broker_actor *actor)
+int64_t world_broker_due(const struct world *world, uint32_t index)
 {
+    const struct broker_actor *actor = &world->brokers[index];
     return actor->is_up ? later(actor->due_at_ms, actor->paused_until_ms) : actor->starts_at_ms;
 }
 
-static int64_t worker_due(const struct worker_actor *actor)
+int64_t world_worker_due(const struct world *world, uint32_t index)
 {
+    const struct worker_actor *actor = &world->workers[index];
     if (actor->is_gone)
         return INT64_MAX;
     return actor->is_up ? later(actor->due_at_ms, actor->paused_until_ms) : actor->starts_at_ms;
 }
 
-static int64_t agency_due(const struct agency_actor *actor)
+int64_t world_agency_due(const struct world *world, uint32_t index)
 {
+    const struct agency_actor *actor = &world->agencies[index];
     if (actor->is_done || actor->is_gone)
         return INT64_MAX;
     return actor->is_up ? later(actor->due_at_ms, actor->paused_until_ms) : actor->starts_at_ms;
@@ -141,11 +144,11 @@ static int64_t next_turn(const struct world *world)
 {
     int64_t due = INT64_MAX;
     for (uint32_t i = 0; i < BROKERS_MAX; i++)
-        due = earlier(due, broker_due(&world->brokers[i]));
+        due = earlier(due, world_broker_due(world, i));
     for (uint32_t i = 0; i < world->workers_count; i++)
-        due = earlier(due, worker_due(&world->workers[i]));
+        due = earlier(due, world_worker_due(world, i));
     for (uint32_t i = 0; i < world->plan.agencies; i++)
-        due = earlier(due, agency_due(&world->agencies[i]));
+        due = earlier(due, world_agency_due(world, i));
     return due;
 }
 
@@ -214,7 +217,7 @@ static void wake_up(struct world *world)
 {
     int64_t now_ms = world->now_ms;
     for (uint32_t i = 0; i < BROKERS_MAX; i++) {
-        if (broker_due(&world->brokers[i]) > now_ms)
+        if (world_broker_due(world, i) > now_ms)
             continue;
         if (world->brokers[i].is_up)
             broker_actor_turn(world, i, NULL);
@@ -222,7 +225,7 @@ static void wake_up(struct world *world)
             broker_actor_start(world, i);
     }
     for (uint32_t i = 0; i < world->workers_count; i++) {
-        if (worker_due(&world->workers[i]) > now_ms)
+        if (world_worker_due(world, i) > now_ms)
             continue;
         if (world->workers[i].is_up)
             worker_actor_turn(world, i, NULL);
@@ -230,7 +233,7 @@ static void wake_up(struct world *world)
             worker_actor_start(world, i);
     }
     for (uint32_t i = 0; i < world->plan.agencies; i++) {
-        if (agency_due(&world->agencies[i]) > now_ms)
+        if (world_agency_due(world, i) > now_ms)
             continue;
         if (world->agencies[i].is_up)
             agency_actor_turn(world, i, NULL);

@@ -172,6 +172,10 @@ bool world_has_more(struct world *world, int64_t *due_at_ms);
 /* Gives a letter to the one that it is for, unless he is stopped. */
 void world_deliver(struct world *world, struct letter *letter);
 
+/* When it has something to do besides reading letters, or is started. INT64_MAX: never. */
+int64_t world_broker_due(const struct world *world, uint32_t index);
+int64_t world_worker_due(const struct world *world, uint32_t index);
+int64_t world_agency_due(const struct world *world, uint32_t index);
 /* To the next moment at which somebody has something to do besides reading letters: he does it. */
 void world_pass_time(struct world *world);
 

@@ -55,15 +55,15 @@ Test(fingerprint, of_a_broker_tells_states_apart_and_repeats, .timeout = 10)
         struct broker_options options;
         bench_options(&options);
         bench_open(&bench, &options);
-        prints[run][0] = broker_fingerprint(bench.broker, bench.now_ms);
+        prints[run][0] = broker_fingerprint(bench.broker);
         bench_store(&bench, 50, 1, 1);
-        prints[run][1] = broker_fingerprint(bench.broker, bench.now_ms);
+        prints[run][1] = broker_fingerprint(bench.broker);
         bench_hello(&bench, 4, 0);
-        prints[run][2] = broker_fingerprint(bench.broker, bench.now_ms);
+        prints[run][2] = broker_fingerprint(bench.broker);
         bench_batch(&bench, 4, 0);
-        prints[run][3] = broker_fingerprint(bench.broker, bench.now_ms);
+        prints[run][3] = broker_fingerprint(bench.broker);
         bench_stored(&bench, 50, 4, 0);
-        prints[run][4] = broker_fingerprint(bench.broker, bench.now_ms);
+        prints[run][4] = broker_fingerprint(bench.broker);
         bench_close(&bench);
     }
     for (int i = 0; i < 5; i++) {

@@ -1,0 +1,183 @@
+#include "tests/sim/choices.h"
+
+#include <stdio.h>
+
+#include "proto/wire/check.h"
+#include "tests/sim/store_memory.h"
+
+enum { SEED_OF_CHANCE = 12345 };
+
+/* -- what is offered -- */
+
+static void offer(struct choices *choices, bool may_fail, enum act act, uint32_t line,
+                  uint32_t party)
+{
+    struct choice choice = {(uint8_t)act, (uint8_t)line, (uint8_t)party};
+    if (choice_is_fault(&choice) && !may_fail)
+        return;
+    CHECK(choices->count < CHOICES_MAX);
+    choices->all[choices->count++] = choice;
+}
+
+static uint32_t parties_of(const struct world *world, enum line line)
+{
+    return line == LINE_UP || line == LINE_DOWN ? world->plan.workers : world->plan.agencies;
+}
+
+/* PONG renews a lease, BYE and WINNERS change nothing that anybody else is told: they may as well
+ * be read at once. */
+static bool is_harmless(const struct letter *letter)
+{
+    struct message message;
+    return letter != NULL && message_decode(letter->frames[0], &message) == STATUS_OK &&
+           (message.kind == MESSAGE_PONG || message.kind == MESSAGE_BYE ||
+            message.kind == MESSAGE_WINNERS);
+}
+
+/* A letter that is read as soon as it comes. returns false when there is none. */
+static bool offer_private(const struct world *world, bool may_fail, struct choices *choices)
+{
+    static const enum line lines[] = {LINE_DOWN, LINE_REPLY};
+    for (uint32_t i = 0; i < 2; i++)
+        for (uint32_t party = 0; party < parties_of(world, lines[i]); party++) {
+            if (network_first(world->network, lines[i], party) == NULL)
+                continue;
+            offer(choices, may_fail, ACT_DELIVER, lines[i], party);
+            if (lines[i] == LINE_REPLY)
+                offer(choices, may_fail, ACT_LOSE, lines[i], party);
+            offer(choices, may_fail, lines[i] == LINE_DOWN ? ACT_WORKER : ACT_AGENCY, 0, party);
+            return true;
+        }
+    static const enum line to_broker[] = {LINE_UP, LINE_REQUEST};
+    for (uint32_t i = 0; i < 2; i++)
+        for (uint32_t party = 0; party < parties_of(world, to_broker[i]); party++) {
+            if (!is_harmless(network_first(world->network, to_broker[i], party)))
+                continue;
+            offer(choices, may_fail, ACT_DELIVER, to_broker[i], party);
+            offer(choices, may_fail, ACT_LOSE, to_broker[i], party);
+            offer(choices, may_fail, ACT_DIE, to_broker[i], party);
+            return true;
+        }
+    return false;
+}
+
+/* Letters that meet others. returns false when there is none. */
+static bool offer_shared(const struct world *world, bool may_fail, struct choices *choices)
+{
+    static const enum line lines[] = {LINE_UP, LINE_BETS, LINE_REQUEST, LINE_WINNERS};
+    bool has_letter = false;
+    for (uint32_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        for (uint32_t party = 0; party < parties_of(world, lines[i]); party++)
+            if (network_first(world->network, lines[i], party) != NULL) {
+                offer(choices, may_fail, ACT_DELIVER, lines[i], party);
+                has_letter = true;
+            }
+    for (uint32_t i = 0; has_letter && i < sizeof lines / sizeof *lines; i++)
+        for (uint32_t party = 0; party < parties_of(world, lines[i]); party++) {
+            if (network_first(world->network, lines[i], party) == NULL)
+                continue;
+            bool is_datagram = lines[i] == LINE_REQUEST || lines[i] == LINE_WINNERS;
+            offer(choices, may_fail, is_datagram ? ACT_LOSE : ACT_CUT, lines[i], party);
+            if (lines[i] != LINE_WINNERS)
+                offer(choices, may_fail, ACT_DIE, lines[i], party);
+        }
+    if (has_letter)
+        offer(choices, may_fail, ACT_LATE, 0, 0);
+    return has_letter;
+}
+
+void choices_offer(const struct world *world, bool may_fail, struct choices *choices)
+{
+    choices->count = 0;
+    if (offer_private(world, may_fail, choices))
+        return;
+    if (!offer_shared(world, may_fail, choices))
+        offer(choices, may_fail, ACT_TIME, 0, 0);
+    offer(choices, may_fail, ACT_BROKER, 0, 0);
+    for (uint32_t i = 0; i < world->plan.workers; i++) {
+        offer(choices, may_fail, ACT_WORKER, 0, i);
+        offer(choices, may_fail, ACT_LOSE_STORE, 0, i);
+        offer(choices, may_fail, ACT_FAIL_SYNC, 0, i);
+    }
+    for (uint32_t i = 0; i < world->plan.agencies; i++)
+        offer(choices, may_fail, ACT_AGENCY, 0, i);
+}
+
+void choices_offer_one(const struct world *world, struct choices *choices)
+{
+    choices_offer(world, false, choices);
+    CHECK(choices->count > 0);
+    choices->count = 1;
+}
+
+/* -- what is done -- */
+
+static void lose_store(struct world *world, uint32_t party)
+{
+    struct worker_actor *actor = &world->workers[party];
+    if (!worker_actor_crash(world, party))
+        return;
+    world->lost[world->lost_count++] = actor->store;
+    actor->store = NULL;
+}
+
+static void cut(struct world *world, enum line line, uint32_t party)
+{
+    network_dial(world->network, line, party, 0, true, world->now_ms);
+    if (line == LINE_UP)
+        network_dial(world->network, LINE_DOWN, party, 0, true, world->now_ms);
+}
+
+void choice_apply(struct world *world, const struct choice *choice)
+{
+    enum line line = (enum line)choice->line;
+    uint32_t party = choice->party;
+    world->dice.state = SEED_OF_CHANCE; /* the same for whatever path led here */
+    switch ((enum act)choice->act) {
+    case ACT_DIE:
+        world->brokers[0].dies_before_sending = true;
+        world_deliver(world, network_take_first(world->network, line, party));
+        world->brokers[0].dies_before_sending = false;
+        break;
+    case ACT_DELIVER:
+        world_deliver(world, network_take_first(world->network, line, party));
+        break;
+    case ACT_LOSE:
+        letter_free(network_take_first(world->network, line, party));
+        break;
+    case ACT_TIME:
+    case ACT_LATE:
+        world_pass_time(world);
+        break;
+    case ACT_CUT:
+        cut(world, line, party);
+        break;
+    case ACT_BROKER:
+        broker_actor_crash(world, 0);
+        break;
+    case ACT_WORKER:
+        worker_actor_crash(world, party);
+        break;
+    case ACT_AGENCY:
+        agency_actor_crash(world, party);
+        break;
+    case ACT_LOSE_STORE:
+        lose_store(world, party);
+        break;
+    case ACT_FAIL_SYNC:
+        if (world->workers[party].store != NULL)
+            store_memory_fail_sync(world->workers[party].store, false);
+        break;
+    }
+}
+
+void choice_print(const struct choice *choice)
+{
+    static const char *const acts[] = {"deliver",        "time",
+                                       "lose",           "die",
+                                       "late",           "cut",
+                                       "broker crashes", "worker crashes",
+                                       "agency crashes", "store is lost",
+                                       "sync fails"};
+    printf("    %s line %u party %u\n", acts[choice->act], choice->line, choice->party);
+}
