@@ -140,23 +140,20 @@ static long find_holder(const char *path)
 
 static enum status name_holder(struct journal *journal)
 {
+    char holder[32] = "another process";
     long pid = find_holder(journal->path);
+    if (pid > 0)
+        (void)snprintf(holder, sizeof(holder), "process %ld", pid);
     if (journal->is_stopped) {
         (void)snprintf(journal->problem, sizeof(journal->problem),
-                       "told to end while process %ld was inside a transaction of the journal '%s'",
-                       pid, journal->path);
+                       "told to end while %s was inside a transaction of the journal '%s'", holder,
+                       journal->path);
         return STATUS_INTERRUPTED;
     }
-    if (pid > 0)
-        (void)
-            snprintf(journal->problem, sizeof(journal->problem),
-                     "the journal '%s' is held by process %ld, which is inside a transaction: end "
-                     "that process, or let it go on",
-                     journal->path, pid);
-    else
-        (void)snprintf(journal->problem, sizeof(journal->problem),
-                       "the journal '%s' is held by another process inside a transaction",
-                       journal->path);
+    (void)snprintf(journal->problem, sizeof(journal->problem),
+                   "the journal '%s' is held by %s, which is inside a transaction: end that "
+                   "process, or let it go on",
+                   journal->path, holder);
     return STATUS_BUSY;
 }
 

@@ -254,6 +254,32 @@ Test(journal, waits_no_longer_when_its_program_is_to_end, .timeout = 20)
     fixture_end(&fixture);
 }
 
+static bool end_holder_and_wait_no_longer(void *owner, int64_t waited_ms, int64_t slice_ms)
+{
+    const pid_t *holder = owner;
+    (void)waited_ms;
+    (void)slice_ms;
+    end_child(*holder);
+    return false;
+}
+
+Test(journal, names_no_process_where_it_sees_none, .timeout = 20)
+{
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    journal_close(&fixture.journal);
+    pid_t pid = start_child(begin_and_stand_still, &fixture);
+    const struct id id = {{6}};
+    const struct journal_patience patience = {JOURNAL_PATIENCE_MS, end_holder_and_wait_no_longer,
+                                              &pid};
+    cr_assert_eq(journal_open(fixture.folder, &id, &patience, &fixture.journal, &fixture.epoch,
+                              fixture.problem, sizeof(fixture.problem)),
+                 STATUS_INTERRUPTED);
+    cr_assert_not_null(strstr(fixture.problem, "told to end while another process was inside"),
+                       "%s", fixture.problem);
+    fixture_end(&fixture);
+}
+
 static void write_a_turn(struct fixture *fixture)
 {
     fixture_reopen(fixture, 3);
