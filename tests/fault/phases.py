@@ -70,3 +70,13 @@ class HeldDraw(Draw):
             path = os.path.join(folder, "journal.sqlite")
             with contextlib.closing(sqlite3.connect(path)) as journal:
                 yield journal
+
+    def journal_is_free(self, deadline_s):
+        """Whether the broker is outside a transaction, by then at the latest."""
+        path = self.cluster.path("broker", "journal.sqlite")
+        with contextlib.closing(sqlite3.connect(path, timeout=deadline_s)) as journal:
+            try:
+                journal.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+        return True
