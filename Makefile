@@ -54,7 +54,7 @@ PROGRAMS := sorteo-broker sorteo sorteo-agency sorteo-worker
 
 # ---- tools ----
 PACKAGES := build-essential pkg-config libzmq3-dev libmsgpack-dev liblmdb-dev libsqlite3-dev \
-    libssl-dev libcriterion-dev libcsv-dev python3-zmq python3-msgpack strace
+    libssl-dev libcriterion-dev libcsv-dev python3-zmq python3-msgpack strace iproute2
 CHECK_PACKAGES := clang clang-format clang-tidy cppcheck
 
 PKG_NAMES := libzmq lmdb sqlite3 libcrypto

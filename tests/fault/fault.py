@@ -14,6 +14,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
 
 import cluster  # noqa: E402
+import hosts  # noqa: E402
 from case import NUMBER, SystemCase  # noqa: E402
 from cluster import STOP_S, sample  # noqa: E402
 from observer import Observer  # noqa: E402
@@ -75,6 +76,16 @@ class Cluster(cluster.Cluster):
             yield
         finally:
             self.variables, self.before, self.bin = kept
+
+    def broker(self, host=None, **options):
+        """in: host: where it runs (hosts.py); None: here."""
+        if host is None:
+            return super().broker(**options)
+        kept, self.before = self.before, [*host.inside, *self.before]
+        try:
+            return super().broker(bind=host.address, port=hosts.PORT, insecure=True, **options)
+        finally:
+            self.before = kept
 
     def start(self, name, program, arguments, environment=None, stdin=None):
         command = program if isinstance(program, list) else [os.path.join(self.bin, program)]

@@ -16,7 +16,7 @@ class Link(FaultCase):
         """A draw, held in a phase or not begun, whose agencies and workers dial the proxy."""
         hidden = free_ports()
         with Cluster(agencies=AGENCIES, winning_number=NUMBER, **broker) as cluster, \
-                Proxy(cluster.port, hidden) as self.proxy:
+                Proxy(cluster.port, ("127.0.0.1", hidden)) as self.proxy:
             roles = {"broker": {"port": hidden}}
             self.draw = HeldDraw(cluster, phase, **roles) if phase else Draw(cluster, **roles)
             if phase:

@@ -35,6 +35,7 @@ class Pair:
 
 class Proxy:
     def __init__(self, port, target, seed=1):
+        """in: target: (address, first port) of the broker."""
         self.port, self.target = port, target
         self.chunk_bytes_max = self.delay_s = self.reset_s = 0
         self.is_cut = False
@@ -133,7 +134,8 @@ class Proxy:
             self._reset(client)
             return
         try:
-            server = socket.create_connection(("127.0.0.1", self.target + offset), timeout=5)
+            address, port = self.target
+            server = socket.create_connection((address, port + offset), timeout=5)
         except OSError:
             self._reset(client)
             return

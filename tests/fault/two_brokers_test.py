@@ -1,26 +1,32 @@
-"""Two brokers of one draw. The first stands still in a phase and is replaced, on the same journal
-or on a copy of it; a proxy (proxy.py) leads everybody to the second. When the first goes on it is
-fenced at its next decision, or by the first store that it hears: there is one result. One that
-stands still inside a transaction of the journal keeps the second out, until it is killed.
+"""Two brokers of one draw, each on a host of its own (hosts.py). The first stands still in a phase
+and is replaced, on the same journal or on a copy of it; a proxy (proxy.py) leads everybody to the
+second. When the first goes on it is fenced at its next decision, or by the first store that it
+hears: there is one result. One that stands still inside a transaction of the journal keeps the
+second out, until it is killed.
 """
 import contextlib
 import shutil
 import signal
 
-from cluster import DEADLINE_S, free_ports
-from fault import AGENCIES, STORES, Cluster, FaultCase, fast
+from cluster import DEADLINE_S
+from fault import AGENCIES, Cluster, FaultCase, fast, needs_root
+from hosts import PORT, Host
 from phases import HeldDraw
 from proxy import Proxy
 
+# What a container has besides a network of its own: it sees no process of another one.
+CONTAINED = ["unshare", "--pid", "--fork", "--kill-child"]
 
+
+@needs_root
 class TwoBrokers(FaultCase):
     @contextlib.contextmanager
     def replaced(self, phase, is_copied):
         """A draw whose first broker stands still, with a second one in its place."""
-        first_port, second_port = free_ports(), free_ports()
-        with Cluster(agencies=AGENCIES, linger=60) as cluster, \
-                Proxy(cluster.port, first_port) as proxy:
-            self.draw = draw = HeldDraw(cluster, phase, broker={"port": first_port}).hold(self)
+        with Host() as self.host, Host() as second_host, \
+                Cluster(agencies=AGENCIES, linger=60) as cluster, \
+                Proxy(cluster.port, (self.host.address, PORT)) as proxy:
+            self.draw = draw = HeldDraw(cluster, phase, broker={"host": self.host}).hold(self)
             self.first = draw["broker"]
             if phase == "counting":
                 draw["worker 1"].wait_line("action: count")
@@ -29,11 +35,11 @@ class TwoBrokers(FaultCase):
             folder = cluster.path("broker")
             if is_copied:
                 folder = shutil.copytree(folder, cluster.path("copy"))
-            draw.roles["broker"] = {"port": second_port, "data": folder, "linger": 5}
+            draw.roles["broker"] = {"host": second_host, "data": folder, "linger": 5}
             draw.start("broker").wait_line("action: listen")
-            proxy.switch_to(second_port)
+            proxy.switch_to((second_host.address, PORT))
             proxy.reset_all()
-            self.first_port = first_port
+            draw["worker 1"].wait_line("registro .* epoch: 2")
             yield sealed
 
     def pause_first(self):
@@ -46,13 +52,14 @@ class TwoBrokers(FaultCase):
             self.first.signal(signal.SIGCONT)
             self.assertTrue(self.draw.journal_is_free(DEADLINE_S), "a transaction without an end")
 
-    def fence_first(self):
-        """It goes on and hears a store, new to it or one that has served the second; what still lay
-        in its sockets may be enough."""
+    def fence_first(self, store, reason):
+        """It goes on and hears a store, new to it or one that has served the second; what
+        still lay in its sockets may be enough."""
+        self.assertTrue(self.first.runs(), self.first.log())
         self.first.signal(signal.SIGCONT)
-        stray = self.draw.cluster.workers(1, "stray", broker=f"127.0.0.1:{self.first_port}")
-        self.expect_exit(self.first, 78, "newer broker")
-        stray.kill()
+        worker = self.draw.cluster.workers(1, store, broker=self.host.endpoint)
+        self.expect_exit(self.first, 78, reason)
+        worker.kill()
 
     def end(self, sealed):
         draw = self.draw
@@ -68,8 +75,7 @@ class TwoBrokers(FaultCase):
 
     def on_one_journal(self, phase):
         with self.replaced(phase, False) as sealed:
-            self.draw["broker"].wait_line(f"registro .* success .* stores: [1-{STORES}]$")
-            self.fence_first()
+            self.fence_first("stray", "newer broker")
             self.end(sealed)
 
     @fast
@@ -92,10 +98,7 @@ class TwoBrokers(FaultCase):
         """The copies know nothing of each other. A store that has served the second one tells."""
         with self.replaced(phase, True) as sealed:
             self.end(sealed)
-            self.first.signal(signal.SIGCONT)
-            worker = self.draw.start("worker 1", broker=f"127.0.0.1:{self.first_port}")
-            self.expect_exit(self.first, 78, "a store has served a broker of epoch 2")
-            self.stop(worker, 0)
+            self.fence_first("store-1", "a store has served a broker of epoch 2")
 
     def test_sending_on_a_copy(self):
         self.on_a_copy("sending")
@@ -107,17 +110,23 @@ class TwoBrokers(FaultCase):
         self.on_a_copy("sealed")
 
     def test_first_stands_still_inside_a_transaction(self):
-        with Cluster(agencies=AGENCIES) as cluster:
-            self.draw = draw = HeldDraw(cluster, None)
+        with Host() as host, Host() as second_host, Host() as third_host, \
+                Cluster(agencies=AGENCIES) as cluster, \
+                Proxy(cluster.port, (host.address, PORT)) as proxy:
+            self.draw = draw = HeldDraw(cluster, None, broker={"host": host})
             with cluster.changed(stand="broker.before_commit.declaration:1"):
                 first = draw.start("broker")
             draw.start_all("broker")
             self.wait_stopped(first)
-            with Cluster(agencies=AGENCIES) as other:
-                second = other.broker(data=cluster.path("broker"))
-                self.expect_exit(second, 75, rf"\b{first.pid}\b")
+            second = cluster.broker(host=second_host)
+            with cluster.changed(before=CONTAINED):
+                third = cluster.broker(host=third_host)
+            self.expect_exit(second, 75, rf"held by process {first.pid},")
+            self.expect_exit(third, 75, "held by another process, which is inside a transaction")
             first.kill()
-            draw.start("broker")
+            draw.start("broker", host=second_host).wait_line("action: listen")
+            proxy.switch_to((second_host.address, PORT))
+            proxy.reset_all()
             for name in draw.names("agency"):
                 self.expect_exit(draw[name], 0)
             self.expect_exit(draw["broker"], 0)
