@@ -109,6 +109,12 @@ class TwoBrokers(FaultCase):
     def test_sealed_on_a_copy(self):
         self.on_a_copy("sealed")
 
+    def test_counting_on_a_copy(self):
+        self.on_a_copy("counting")
+
+    def test_published_on_a_copy(self):
+        self.on_a_copy("published")
+
     def test_first_stands_still_inside_a_transaction(self):
         with Host() as host, Host() as second_host, Host() as third_host, \
                 Cluster(agencies=AGENCIES) as cluster, \
