@@ -29,7 +29,7 @@ class Host:
         run("ip", "link", "set", self.outer, "up")
         run(*self.inside, "ip", "address", "add", f"{self.address}/31", "dev", "uplink")
         run(*self.inside, "ip", "link", "set", "lo", "up")
-        run(*self.inside, "ip", "link", "set", "uplink", "up")
+        self.join()
         return self
 
     def __exit__(self, kind, value, trace):
@@ -54,6 +54,18 @@ class Host:
         """Whether the machine has a way to an address besides its way to everything."""
         ways = run("ip", "route", "show", "match", address).splitlines()
         return any(not way.startswith("default") for way in ways)
+
+    def cut_off(self):
+        """What either side sends from now on vanishes; neither is told of it."""
+        run(*self.inside, "ip", "link", "set", "uplink", "down")
+
+    def join(self):
+        run(*self.inside, "ip", "link", "set", "uplink", "up")
+
+    def connections(self):
+        """How many TCP connections its programs have, as far as they know."""
+        with open(f"/proc/{self.holder.pid}/net/tcp", encoding="ascii") as table:
+            return sum(line.split()[3] == "01" for line in table)
 
 
 def run(*command):

@@ -1,8 +1,8 @@
-"""Two brokers of one draw, each on a host of its own (hosts.py). The first stands still in a phase
-and is replaced, on the same journal or on a copy of it; a proxy (proxy.py) leads everybody to the
-second. When the first goes on it is fenced at its next decision, or by the first store that it
-hears: there is one result. One that stands still inside a transaction of the journal keeps the
-second out, until it is killed.
+"""Two brokers of one draw, each on a host of its own (hosts.py). The first stands still in a phase,
+or its host is cut off; it is replaced, on the same journal or on a copy of it; a proxy (proxy.py)
+leads everybody to the second. When the first is there again it is fenced at its next decision, or
+by the first store that it hears: there is one result. One that stands still inside a transaction of
+the journal keeps the second out, until it is killed.
 """
 import contextlib
 import shutil
@@ -21,16 +21,20 @@ CONTAINED = ["unshare", "--pid", "--fork", "--kill-child"]
 @needs_root
 class TwoBrokers(FaultCase):
     @contextlib.contextmanager
-    def replaced(self, phase, is_copied):
-        """A draw whose first broker stands still, with a second one in its place."""
+    def replaced(self, phase, is_copied, is_cut_off):
+        """A draw whose first broker is away, with a second one in its place."""
         with Host() as self.host, Host() as second_host, \
                 Cluster(agencies=AGENCIES, linger=60) as cluster, \
                 Proxy(cluster.port, (self.host.address, PORT)) as proxy:
+            self.is_cut_off = is_cut_off
             self.draw = draw = HeldDraw(cluster, phase, broker={"host": self.host}).hold(self)
             self.first = draw["broker"]
             if phase == "counting":
                 draw["worker 1"].wait_line("action: count")
-            self.pause_first()
+            if is_cut_off:
+                self.host.cut_off()
+            else:
+                self.pause_first()
             sealed = draw.sealed_with()
             folder = cluster.path("broker")
             if is_copied:
@@ -40,6 +44,8 @@ class TwoBrokers(FaultCase):
             proxy.switch_to((second_host.address, PORT))
             proxy.reset_all()
             draw["worker 1"].wait_line("registro .* epoch: 2")
+            if is_cut_off:
+                self.assertGreater(self.host.connections(), 0, "the link is not cut")
             yield sealed
 
     def pause_first(self):
@@ -53,10 +59,13 @@ class TwoBrokers(FaultCase):
             self.assertTrue(self.draw.journal_is_free(DEADLINE_S), "a transaction without an end")
 
     def fence_first(self, store, reason):
-        """It goes on and hears a store, new to it or one that has served the second; what
+        """It is there again and hears a store, new to it or one that has served the second; what
         still lay in its sockets may be enough."""
         self.assertTrue(self.first.runs(), self.first.log())
-        self.first.signal(signal.SIGCONT)
+        if self.is_cut_off:
+            self.host.join()
+        else:
+            self.first.signal(signal.SIGCONT)
         worker = self.draw.cluster.workers(1, store, broker=self.host.endpoint)
         self.expect_exit(self.first, 78, reason)
         worker.kill()
@@ -73,8 +82,8 @@ class TwoBrokers(FaultCase):
             self.assertEqual((root, number), sealed)
         self.expect_right_end(number)
 
-    def on_one_journal(self, phase):
-        with self.replaced(phase, False) as sealed:
+    def on_one_journal(self, phase, is_cut_off=False):
+        with self.replaced(phase, False, is_cut_off) as sealed:
             self.fence_first("stray", "newer broker")
             self.end(sealed)
 
@@ -94,9 +103,12 @@ class TwoBrokers(FaultCase):
     def test_published(self):
         self.on_one_journal("published")
 
-    def on_a_copy(self, phase):
+    def test_sending_cut_off(self):
+        self.on_one_journal("sending", is_cut_off=True)
+
+    def on_a_copy(self, phase, is_cut_off=False):
         """The copies know nothing of each other. A store that has served the second one tells."""
-        with self.replaced(phase, True) as sealed:
+        with self.replaced(phase, True, is_cut_off) as sealed:
             self.end(sealed)
             self.fence_first("store-1", "a store has served a broker of epoch 2")
 
@@ -114,6 +126,10 @@ class TwoBrokers(FaultCase):
 
     def test_published_on_a_copy(self):
         self.on_a_copy("published")
+
+    def test_barrier_on_a_copy_cut_off(self):
+        """What is copied here is the journal of a broker that runs: it writes nothing meanwhile."""
+        self.on_a_copy("barrier", is_cut_off=True)
 
     def test_first_stands_still_inside_a_transaction(self):
         with Host() as host, Host() as second_host, Host() as third_host, \
