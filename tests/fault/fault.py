@@ -180,11 +180,11 @@ class FaultCase(SystemCase):
             self.assertEqual(self.draw.cluster.output(agency), scan(path, number),
                              f"agency {agency}")
 
-    def expect_right_end(self, number=NUMBER):
+    def expect_right_end(self, number=NUMBER, **limits):
         """The draw ends by itself: every agency has its winners, the broker leaves with BYE."""
         draw = self.draw
         for name in draw.names("agency"):
-            self.expect_exit(draw[name], 0)
+            self.expect_exit(draw[name], 0, **limits)
         self.expect_exit(draw["broker"], 0)
         workers = [draw[name] for name in draw.names("worker") if draw[name].runs()]
         for worker in workers:

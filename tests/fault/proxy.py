@@ -2,7 +2,9 @@
 four of a broker. Commands take effect at once: cut() and heal(), half_open(), disturb() with small
 pieces, delay and resets, and switch_to() another broker.
 """
+import collections
 import heapq
+import itertools
 import random
 import selectors
 import socket
@@ -10,11 +12,23 @@ import struct
 import threading
 import time
 
-PORTS = 4
+PORTS = "rendezvous", "bets", "winners", "dispatch"
+WAYS = "to the broker", "from the broker"
 RECEIVE_BYTES = 65536
 QUEUE_BYTES_MAX = 4 << 20  # of one direction; beyond it is not read from
-# In tiny pieces: so many bytes at the beginning of each MiB. All of a draw would take minutes.
-TINY_BYTES, TINY_EVERY = 32768, 1 << 20
+# In tiny pieces: after so many of one way the others have their turn, and so many sizes are thrown
+# ahead, since a throw costs as much as a send (2 us).
+PIECES_AT_ONCE, SIZES = 500, 65521
+TCP_INFO_BYTES, SEGMENTS_AT = 160, 156  # of the kernel's struct tcp_info; its tcpi_data_segs_out
+
+
+def segments_of(sink):
+    """The segments with data that a connection has sent so far; 0 once it is closed."""
+    try:
+        told = sink.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
+    except OSError:
+        return 0
+    return struct.unpack_from("I", told, SEGMENTS_AT)[0]
 
 
 class Way:
@@ -22,13 +36,14 @@ class Way:
 
     def __init__(self, source, sink):
         self.source, self.sink = source, sink
-        self.queue, self.queued, self.passed = [], 0, 0  # of (when, bytes)
+        self.queue, self.queued = [], 0  # of (when, bytes)
+        self.passed, self.pieces = 0, 0
         self.has_ended = False
 
 
 class Pair:
-    def __init__(self, client, server):
-        self.client, self.server = client, server
+    def __init__(self, client, server, offset):
+        self.client, self.server, self.offset = client, server, offset
         self.ways = (Way(client, server), Way(server, client))
         self.is_half = False
 
@@ -37,16 +52,18 @@ class Proxy:
     def __init__(self, port, target, seed=1):
         """in: target: (address, first port) of the broker."""
         self.port, self.target = port, target
-        self.chunk_bytes_max = self.delay_s = self.reset_s = 0
+        self.delay_s = self.reset_s = 0
+        self.sizes = None  # of the pieces to come; None: whatever was read goes out at once
         self.is_cut = False
         self.dice = random.Random(seed)
         self.pairs, self.commands, self.connections, self.resets = [], [], 0, 0
+        self.passed = collections.defaultdict(collections.Counter)  # see count()
         self.selector = selectors.DefaultSelector()
         self.waker, self.woken = socket.socketpair()
         self.woken.setblocking(False)
         self.selector.register(self.woken, selectors.EVENT_READ, None)
         self.listeners = []
-        for offset in range(PORTS):
+        for offset in range(len(PORTS)):
             listener = socket.create_server(("127.0.0.1", port + offset), backlog=1024)
             listener.setblocking(False)
             self.selector.register(listener, selectors.EVENT_READ, offset)
@@ -84,10 +101,19 @@ class Proxy:
     def reset_all(self):
         self._order(self._reset_all)
 
-    def disturb(self, chunk_bytes_max=0, delay_s=0, reset_s=0):
+    def count(self):
+        """Ends all connections. For each (port, way) what has passed in all: bytes, the sends of
+        pieces, and the TCP segments that became of them."""
+        self._order(self._reset_all)
+        return self.passed
+
+    def disturb(self, piece_bytes_max=0, delay_s=0, reset_s=0):
         """From now on: in pieces of 1 to so many bytes, so much later, all reset every so often."""
         def change():
-            self.chunk_bytes_max, self.delay_s, self.reset_s = chunk_bytes_max, delay_s, reset_s
+            self.sizes, self.delay_s, self.reset_s = None, delay_s, reset_s
+            if piece_bytes_max:
+                sizes = self.dice.choices(range(1, piece_bytes_max + 1), k=SIZES)
+                self.sizes = itertools.cycle(sizes)
             self.reset_at = time.monotonic() + reset_s if reset_s else None
         self._order(change)
 
@@ -140,7 +166,7 @@ class Proxy:
             self._reset(client)
             return
         self.connections += 1
-        pair = Pair(client, server)
+        pair = Pair(client, server, offset)
         for end in (client, server):
             end.setblocking(False)
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -164,7 +190,7 @@ class Proxy:
             way.has_ended = True
             self._listen(pair)
             return
-        way.queue.append((time.monotonic() + self.delay_s, received))
+        way.queue.append((time.monotonic() + self.delay_s, memoryview(received)))
         way.queued += len(received)
         self._listen(pair)
 
@@ -213,28 +239,44 @@ class Proxy:
     def _flush(self, way, now):
         """False: the connection is gone."""
         while way.queue and way.queue[0][0] <= now:
-            when, piece = way.queue[0]
-            bytes_max = len(piece)
-            if self.chunk_bytes_max and way.passed % TINY_EVERY < TINY_BYTES:
-                bytes_max = self.dice.randint(1, self.chunk_bytes_max)
+            when, left = way.queue[0]
             try:
-                sent = way.sink.send(piece[:bytes_max])
+                sent = self._send_pieces(way, left) if self.sizes else way.sink.send(left)
             except BlockingIOError:
                 return True
             except OSError:
                 return False
             way.passed += sent
             way.queued -= sent
-            if sent == len(piece):
+            if sent == len(left):
                 way.queue.pop(0)
             else:
-                way.queue[0] = (when, piece[sent:])
+                way.queue[0] = (when, left[sent:])
+            if self.sizes:
+                break  # what is left goes on when select() finds the sink writable, at once
         if way.has_ended and not way.queue:
             try:
                 way.sink.shutdown(socket.SHUT_WR)
             except OSError:
                 return False
         return True
+
+    def _send_pieces(self, way, left):
+        """Each piece is a send of its own on a socket that does not wait for more (TCP_NODELAY).
+        It becomes a segment of its own unless others wait before it, for an acknowledgement or
+        the receiver's window: then TCP joins them. A program gets with one read what has come
+        since its last one, so it sees cuts at any byte, but not each cut that was made."""
+        at, bytes_max, send = 0, len(left), way.sink.send
+        try:
+            for size in itertools.islice(self.sizes, PIECES_AT_ONCE):
+                at += send(left[at:at + size])
+                way.pieces += 1
+                if at == bytes_max:
+                    break
+        except BlockingIOError:
+            if at == 0:
+                raise
+        return at
 
     def _reset(self, end):
         try:
@@ -247,6 +289,9 @@ class Proxy:
         if pair not in self.pairs:
             return
         self.pairs.remove(pair)
+        for name, way in zip(WAYS, pair.ways):
+            self.passed[PORTS[pair.offset], name].update(
+                bytes=way.passed, pieces=way.pieces, segments=segments_of(way.sink))
         for end in (pair.client, pair.server):
             try:
                 self.selector.unregister(end)
@@ -260,7 +305,7 @@ class Proxy:
 
     def _heal(self):
         self.is_cut = False
-        self.chunk_bytes_max = self.delay_s = self.reset_s = 0
+        self.sizes, self.delay_s, self.reset_s = None, 0, 0
         self.reset_at = None
 
     def _half_open(self):
