@@ -197,6 +197,20 @@ static enum status open_database(struct journal *journal)
                                                 : "PRAGMA synchronous = FULL");
 }
 
+/* In the fault flavour SORTEO_BREAK=early leaves each transaction open until the next one begins,
+ * or the journal is closed: what a broker would be that tells before its commit. */
+static void commit_late(struct journal *journal)
+{
+    if (crash_breaks("early") && sqlite3_get_autocommit(journal->database) == 0)
+        (void)sqlite3_exec(journal->database, "COMMIT", NULL, NULL, NULL);
+}
+
+static enum status begin(struct journal *journal)
+{
+    commit_late(journal);
+    return sql_execute(journal, "lock", "BEGIN IMMEDIATE");
+}
+
 /* Ends a transaction that has failed; its own error, if it has one, changes nothing any more. */
 static void roll_back(struct journal *journal)
 {
@@ -208,6 +222,8 @@ static void roll_back(struct journal *journal)
  * tried again. */
 static enum status commit(struct journal *journal)
 {
+    if (crash_breaks("early"))
+        return STATUS_OK;
     int answer = sqlite3_exec(journal->database, "COMMIT", NULL, NULL, NULL);
     if (answer == SQLITE_OK)
         return STATUS_OK;
@@ -247,7 +263,7 @@ static enum status take_epoch(struct journal *journal, const struct id *id)
 /* The first transaction: tables if there are none, statements, epoch. */
 static enum status begin_epoch(struct journal *journal, const struct id *id)
 {
-    enum status status = sql_execute(journal, "lock", "BEGIN IMMEDIATE");
+    enum status status = begin(journal);
     if (status != STATUS_OK)
         return status;
     bool is_new = false;
@@ -310,6 +326,8 @@ void journal_close(struct journal **journal)
 {
     if (*journal == NULL)
         return;
+    if ((*journal)->database != NULL)
+        commit_late(*journal);
     sql_finalize(*journal);
     (void)sqlite3_close((*journal)->database);
     free(*journal);
@@ -337,7 +355,7 @@ enum status journal_write(struct journal *journal, const struct records *records
 {
     if (journal->verdict != STATUS_OK)
         return journal->verdict;
-    enum status status = sql_execute(journal, "lock", "BEGIN IMMEDIATE");
+    enum status status = begin(journal);
     if (status == STATUS_OK)
         status = check_epoch(journal);
     for (size_t index = 0; status == STATUS_OK && index < records_count(records); index++)

@@ -8,6 +8,7 @@ import re
 CALLS = "pwrite64,writev,pwritev,fdatasync,fsync,msync,sendto,sendmsg"
 STRING = re.compile(rb'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
 LINE = re.compile(rb"(\d+) +(?:(\w+)\((\d+)<((?:\\x[0-9a-f]{2})*)>|<\.\.\. (\w+) resumed>)")
+SIZES = (1, 2, 3, 4, 6, 8)  # of SQLite's integers
 META_BYTES, META_PLACES = 120, (32, 4128)  # LMDB's meta pages
 
 
@@ -102,3 +103,23 @@ def sends_of_broker(path):
                 pages.move(pages.written, pages.durable)
             else:
                 pages.written += call.pieces()
+
+
+def row(*values):
+    """A row as SQLite's file format writes it into a page: the size of its head, a type for each
+    column, then the values. A column that is the table's key by number is None."""
+    types, body = [], b""
+    for value in values:
+        if value is None:
+            types.append(0)
+        elif isinstance(value, bytes):
+            types.append(12 + 2 * len(value))
+            body += value
+        elif value in (0, 1):
+            types.append(8 + value)
+        else:
+            size = next(size for size in SIZES if -1 << 8 * size - 1 <= value < 1 << 8 * size - 1)
+            types.append(SIZES.index(size) + 1)
+            body += value.to_bytes(size, "big", signed=True)
+    assert max(types) < 128, "the head's types are of one byte each"
+    return bytes([1 + len(types), *types]) + body
