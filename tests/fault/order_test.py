@@ -1,6 +1,7 @@
 """What is told is durable before it is told, by the system calls of real programs: a worker's
 STORED and SEALED after its commit; each decision of the broker's after the sync of the journal that
-has its row. Programs that tell too early, and programs without their syncs, are caught.
+has its row; an agency's BYE after its winners file is on disk under its name. Programs that tell
+too early, and programs without their syncs, are caught.
 """
 import contextlib
 import os
@@ -84,13 +85,13 @@ class Journal:
 @needs_strace
 class Order(FaultCase):
     @contextlib.contextmanager
-    def traced(self, cluster, breaks=None):
+    def traced(self, cluster, breaks=None, calls=trace_calls.CALLS):
         """What is started inside is traced into the file that is handed out. It is whole when the
         cluster has been left: the tracer ends after its program."""
         path = f"{cluster.folder}.trace"
         self.addCleanup(os.remove, path)
         broken = {"break_": breaks} if breaks else {}
-        with cluster.changed(before=trace_calls.before(path), **broken):
+        with cluster.changed(before=trace_calls.before(path, calls), **broken):
             yield path
 
     # -- a worker --
@@ -216,3 +217,24 @@ class Order(FaultCase):
         told, early = self.trace_broker("unsynced")
         self.assertLessEqual(ALL_TOLD, told)
         self.assertEqual(early, told)
+
+    # -- an agency --
+
+    def trace_agency(self, breaks=None):
+        """What had been done with its winners file when it said BYE."""
+        with Cluster(agencies=AGENCIES, winning_number=NUMBER) as cluster:
+            self.draw = draw = Draw(cluster)
+            with self.traced(cluster, breaks, trace_calls.CALLS_OF_AGENCY) as path:
+                draw.start("agency 1")
+            draw.start_all("agency 1")
+            self.expect_right_end()
+            output, winners = cluster.path("winners-1.csv"), cluster.output(1)
+        self.assertTrue(winners)
+        bye = bytes([0x94, wire.BYE, 1, 1, 1])
+        return trace_calls.steps_of_agency(path, output, winners, bye)
+
+    def test_agency(self):
+        self.assertEqual(self.trace_agency(), ["whole", "synced", "named", "folder synced"])
+
+    def test_agency_that_does_not_sync_is_caught(self):
+        self.assertEqual(self.trace_agency("unsynced"), ["whole", "named"])

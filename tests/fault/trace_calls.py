@@ -3,19 +3,23 @@
 The tracer is one thread, so the order of its lines is causal across the program's threads: what
 counts is where a sync has returned (its complete line, or its resumed one) and where a send begins.
 """
+import collections
+import os
 import re
 
 CALLS = "pwrite64,writev,pwritev,fdatasync,fsync,msync,sendto,sendmsg"
+CALLS_OF_AGENCY = "write,fdatasync,fsync,rename,sendto,sendmsg"
 STRING = re.compile(rb'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
-LINE = re.compile(rb"(\d+) +(?:(\w+)\((\d+)<((?:\\x[0-9a-f]{2})*)>|<\.\.\. (\w+) resumed>)")
+LINE = re.compile(rb"(\d+) +(?:(\w+)\((?:(\d+)<((?:\\x[0-9a-f]{2})*)>|(?=\"))|"
+                  rb"<\.\.\. (\w+) resumed>)")
 SIZES = (1, 2, 3, 4, 6, 8)  # of SQLite's integers
 META_BYTES, META_PLACES = 120, (32, 4128)  # LMDB's meta pages
 
 
-def before(path):
+def before(path, names=CALLS):
     """The words before a program that is to be traced into a file."""
     return ["strace", "-D", "-f", "-y", "-xx", "-s", "300000", "--seccomp-bpf", "-e",
-            f"trace={CALLS}", "-o", path]
+            f"trace={names}", "-o", path]
 
 
 def unhex(text):
@@ -51,7 +55,7 @@ def calls(path):
                     yield Call(call.name, call.descriptor, call.path, call.line + line, False, True)
                 continue
             is_whole = not line.rstrip().endswith(b"<unfinished ...>")
-            call = Call(name.decode(), int(descriptor), unhex(hexed).decode("utf-8", "replace"),
+            call = Call(name.decode(), descriptor, unhex(hexed or b"").decode("utf-8", "replace"),
                         line, True, is_whole)
             if not is_whole:
                 waiting[thread] = call
@@ -123,3 +127,27 @@ def row(*values):
             body += value.to_bytes(size, "big", signed=True)
     assert max(types) < 128, "the head's types are of one byte each"
     return bytes([1 + len(types), *types]) + body
+
+
+def steps_of_agency(path, output, content, farewell):
+    """What had become of a winners file when its farewell was first sent, in order: it was whole,
+    synced as a whole, given its name, and the folder synced that has the name."""
+    written, synced, steps = collections.defaultdict(bytes), set(), []
+    for call in calls(path):
+        if call.name in ("sendto", "sendmsg"):
+            if call.begins and farewell in b"".join(call.pieces()):
+                return steps
+        elif call.name == "rename" and output.encode() in call.pieces():
+            whole = {name for name in written if written[name] == content}
+            if call.begins:
+                steps += ["whole"] * bool(whole) + ["synced"] * bool(whole & synced)
+            if call.ends:
+                steps.append("named")
+        elif call.name == "write" and call.begins:
+            written[call.path] += call.pieces()[0]
+            synced.discard(call.path)
+        elif call.name in ("fsync", "fdatasync") and call.ends:
+            synced.add(call.path)
+            if call.path == os.path.dirname(output):
+                steps.append("folder synced")
+    return None
