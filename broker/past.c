@@ -2,17 +2,28 @@
 
 #include "proto/wire/check.h"
 
+/* An agency of a published draw. errors: NOT_FOUND: it took no part; any other ends the broker. */
+static enum status find_agency(struct broker *broker, const struct request *request,
+                               struct archived_agency *agency)
+{
+    enum status status = broker->archive->agency(broker->archive->owner, request->message->draw,
+                                                 request->agency, agency);
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND)
+        broker_fail(broker, status, "cannot read the result of draw %u from the journal: %s",
+                    request->message->draw, status_text(status));
+    return status;
+}
+
 static void answer_result(struct broker *broker, const struct request *request,
                           const struct archived_draw *archived, uint32_t from)
 {
     const struct archive *archive = broker->archive;
     struct archived_agency agency;
-    enum status status =
-        archive->agency(archive->owner, request->message->draw, request->agency, &agency);
-    if (status != STATUS_OK) {
+    enum status status = find_agency(broker, request, &agency);
+    if (status == STATUS_NOT_FOUND)
         answer_refuse(broker, request, REFUSAL_EXCLUDED, 0);
+    if (status != STATUS_OK)
         return;
-    }
     /* A page behind the last one is empty, however far behind it was asked for. */
     if (from > agency.winners)
         from = agency.winners;
@@ -52,13 +63,14 @@ static void admit_to_published(struct broker *broker, const struct request *requ
     struct slice seed = {archived->seed.bytes, DIGEST_BYTES};
     uint32_t asked = request->message->hello.attempt;
 
-    if (broker->archive->agency(broker->archive->owner, request->message->draw, request->agency,
-                                &agency) != STATUS_OK) {
+    enum status status = find_agency(broker, request, &agency);
+    if (status == STATUS_NOT_FOUND) {
         bool is_excluded = request->message->draw == broker->draw &&
                            barrier_excludes(broker->barrier, request->agency);
         answer_refuse(broker, request, is_excluded ? REFUSAL_EXCLUDED : REFUSAL_LATE, 0);
-        return;
     }
+    if (status != STATUS_OK)
+        return;
     if (asked != 0 && asked != agency.attempt) {
         answer_refuse(broker, request,
                       asked == agency.attempt + 1 ? REFUSAL_FINISHED : REFUSAL_ATTEMPT,

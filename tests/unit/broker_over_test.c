@@ -186,6 +186,40 @@ Test(broker_over, who_was_left_out_is_told_so_whatever_he_asks, .timeout = 10)
     bench_close(&bench);
 }
 
+static enum status fail_to_read(void *owner, uint32_t draw, uint32_t agency,
+                                struct archived_agency *archived)
+{
+    (void)owner, (void)draw, (void)agency, (void)archived;
+    return STATUS_SYNC;
+}
+
+/* A disk that cannot be read is no reason to tell an agency that the draw was made without it. */
+Test(broker_over, a_result_that_cannot_be_read_is_answered_by_nothing, .timeout = 10)
+{
+    const struct message asked[] = {
+        {.kind = MESSAGE_WINNERS, .draw = 1, .winners = {.agency = 4}},
+        hello_of(1, 4),
+    };
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        struct bench bench;
+        uint8_t header[HEADER_BYTES_MAX];
+        size_t bytes = 0;
+        begin(&bench, TIMEOUT_VOID);
+        bench_hello(&bench, 4, 0);
+        bench_hello(&bench, 10, 0);
+        (void)bench_poll(&bench, 4, 0);
+        cr_assert_eq(bench_poll(&bench, 10, 0).kind, MESSAGE_FINISHED);
+        bench.archive.agency = fail_to_read;
+        outbox_reset(bench.outbox);
+        cr_assert_eq(message_encode(&asked[i], header, sizeof header, &bytes), STATUS_OK);
+        broker_on_request(bench.broker, 7, (struct slice){header, bytes}, bench.now_ms,
+                          bench.wall_ms);
+        cr_assert_eq(outbox_count(bench.outbox), 0, "%zu", i);
+        cr_assert_eq(verdict(&bench), STATUS_SYNC, "%zu", i);
+        bench_close(&bench);
+    }
+}
+
 Test(broker_over, nobody_starts_over_or_declares_after_the_decision, .timeout = 10)
 {
     struct bench bench;
