@@ -130,7 +130,7 @@ int64_t broker_tick(struct broker *broker, int64_t now_ms, int64_t wall_ms)
     bool has_more = phases_send_seals(broker);
     has_more = upkeep_dispatch(broker, now_ms) || has_more;
     upkeep_note_waiting(broker, now_ms);
-    upkeep_note_lost(broker, now_ms);
+    upkeep_note_held_up(broker, now_ms);
     if (broker->verdict == STATUS_OK)
         phases_go_on(broker, now_ms);
     return has_more ? now_ms : earlier(due_at, phases_due_at(broker, now_ms, wall_ms));

@@ -140,6 +140,7 @@ static void ask_stores(struct broker *broker)
         struct message message = {.kind = MESSAGE_COUNT, .draw = broker->draw};
         struct slice body = {0};
         if (store->state != STORE_REGISTERED || !store->has_sealed ||
+            store->wrong_answers == WRONG_ANSWERS_MAX ||
             results_live_question(broker->results, slot) != 0)
             continue;
         if (!outbox_has_room(broker->outbox, 1, CHUNK_BYTES_MAX + CONTROL_BYTES))

@@ -120,8 +120,9 @@ int64_t upkeep_stores(struct broker *broker, int64_t now_ms);
 bool upkeep_dispatch(struct broker *broker, int64_t now_ms);
 /* Tells for whom batches wait that nobody takes: agencies know only that nothing is durable. */
 void upkeep_note_waiting(struct broker *broker, int64_t now_ms);
-/* Tells for whom a draw waits when all have finished: whose declared batches no store has. */
-void upkeep_note_lost(struct broker *broker, int64_t now_ms);
+/* Tells for whom a draw waits when all have finished: whose declared batches no store has, or which
+ * store has not come to an end with its own. */
+void upkeep_note_held_up(struct broker *broker, int64_t now_ms);
 
 /* -- phases.c -- */
 

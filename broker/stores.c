@@ -107,6 +107,8 @@ enum status stores_register(struct stores *stores, uint64_t peer,
 
         if (order == EPOCH_OLDER || order == EPOCH_RIVAL)
             return STATUS_STALE;
+        if (order == EPOCH_NEWER)
+            store->wrong_answers = 0;
     }
     keep_state_before(store, now_ms);
     store->state = STORE_REGISTERING;
@@ -262,7 +264,8 @@ void stores_shift(struct stores *stores, int64_t by_ms, int64_t now_ms)
 
 static uint64_t hash_store(uint64_t hash, const struct store *store)
 {
-    const uint64_t numbers[] = {store->opening.number, store->state, store->free_bytes};
+    const uint64_t numbers[] = {store->opening.number, store->state, store->free_bytes,
+                                store->wrong_answers};
     hash = fingerprint_bytes(hash, store->id.bytes, ID_BYTES);
     hash = fingerprint_bytes(hash, store->opening.id.bytes, ID_BYTES);
     hash = fingerprint_numbers(hash, numbers, sizeof numbers / sizeof *numbers);

@@ -14,7 +14,10 @@ enum store_state {
     STORE_GIVEN_UP,    /* counts for nothing until it registers again */
 };
 
-enum { OLD_DRAWS_MAX = 16 }; /* as many as a worker keeps in mind (FORGET) */
+enum {
+    OLD_DRAWS_MAX = 16,    /* as many as a worker keeps in mind (FORGET) */
+    WRONG_ANSWERS_MAX = 3, /* after so many nothing is asked of a store until it is opened anew */
+};
 
 /* A draw older than those that are kept, of which an inventory has something. */
 struct old_draw {
@@ -35,7 +38,8 @@ struct store {
     struct old_draw old_draws[OLD_DRAWS_MAX]; /* of that inventory: to be forgotten */
     uint32_t old_draws_count;
     uint64_t free_bytes;
-    bool has_sealed; /* it answered SEALED with the draw's root in this registration */
+    bool has_sealed;        /* it answered SEALED with the draw's root in this registration */
+    uint32_t wrong_answers; /* to COUNT, since its opening */
 };
 
 struct stores;

@@ -137,20 +137,61 @@ static const struct member *find_lacking(struct broker *broker)
     return NULL;
 }
 
-void upkeep_note_lost(struct broker *broker, int64_t now_ms)
+/* What a sealed draw waits for of a store; NULL: nothing. */
+static const char *awaited_of(const struct broker *broker, uint32_t slot)
+{
+    const struct store *store = stores_at(broker->stores, slot);
+    if (store->state == STORE_GIVEN_UP)
+        return NULL;
+    if (store->state != STORE_REGISTERED)
+        return "to come back";
+    if (!store->has_sealed)
+        return "to check its batches against the seal";
+    if (results_live_question(broker->results, slot) != 0)
+        return "to count its batches";
+    return store->wrong_answers == WRONG_ANSWERS_MAX ? "to be started again: its answers were wrong"
+                                                     : NULL;
+}
+
+/* Every batch is in a store, and some of them have something to do before all are counted. */
+static void note_awaited_stores(struct broker *broker)
+{
+    const char *first = NULL;
+    const uint8_t *id = NULL;
+    uint32_t others = 0;
+    for (uint32_t slot = 0; slot < stores_count(broker->stores); slot++) {
+        const char *awaited = awaited_of(broker, slot);
+        if (awaited != NULL && first != NULL)
+            others++;
+        if (awaited == NULL || first != NULL)
+            continue;
+        first = awaited;
+        id = stores_at(broker->stores, slot)->id.bytes;
+    }
+    if (first != NULL)
+        broker_note(broker, "conteo", NOTE_IN_PROGRESS,
+                    "draw: %u | waiting_for: store %02x%02x%02x%02x %s | other_stores: %u",
+                    broker->draw, id[0], id[1], id[2], id[3], first, others);
+}
+
+void upkeep_note_held_up(struct broker *broker, int64_t now_ms)
 {
     bool is_held_up =
         (broker->state == DRAW_OPEN && barrier_outcome(broker->barrier) == BARRIER_RELEASED) ||
-        (broker->state == DRAW_SEALED && results_uncovered(broker->results) > 0);
+        (broker->state == DRAW_SEALED && !results_are_complete(broker->results));
     if (!is_held_up)
         broker->held_up_at = now_ms;
     if (now_ms - broker->held_up_at < broker->options.lease_ms)
         return;
     broker->held_up_at = now_ms;
     const struct member *member = find_lacking(broker);
-    if (member == NULL)
+    if (member == NULL && broker->state != DRAW_SEALED)
         return;
     broker->held_up_at = now_ms + WAIT_MS_MAX - broker->options.lease_ms;
+    if (member == NULL) {
+        note_awaited_stores(broker);
+        return;
+    }
     broker_note(broker, "sorteo", NOTE_IN_PROGRESS,
                 "draw: %u | waiting_for: a store that has the batches of agency %u, or that agency "
                 "to send them again",

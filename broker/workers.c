@@ -319,12 +319,14 @@ static void on_sealed(struct broker *broker, const struct report *report)
 
 static void drop_question(struct broker *broker, uint32_t slot)
 {
+    bool is_last = ++stores_at(broker->stores, slot)->wrong_answers == WRONG_ANSWERS_MAX;
     struct record record = {.kind = RECORD_DROPPED,
                             .draw = broker->draw,
                             .dropped_question = results_kill(broker->results, slot)};
     records_add(broker->records, &record);
-    broker_note(broker, "conteo", NOTE_FAIL, "draw: %u | question: %u | reason: wrong answer",
-                broker->draw, record.dropped_question);
+    broker_note(broker, "conteo", NOTE_FAIL, "draw: %u | question: %u | reason: wrong answer%s",
+                broker->draw, record.dropped_question,
+                is_last ? "; this store is asked no more until its worker is started again" : "");
 }
 
 static void on_found(struct broker *broker, const struct report *report)

@@ -1,6 +1,7 @@
 /* What the broker's operator is told without asking: for whom it waits, and that it does not. */
 #include <criterion/criterion.h>
 
+#include "broker/stores.h"
 #include "tests/unit/broker_bench.h"
 
 /* How many lines told so far hold both words; takes all of them. */
@@ -167,8 +168,51 @@ Test(broker_notes, a_count_waits_for_batches_that_were_lost_after_the_seal, .tim
     cr_assert_eq(bench_poll(&bench, 4, 1).kind, MESSAGE_FINISHED);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_SEALED, 1), 1);
     bench_pass(&bench, LEASE_MS + LEASE_MS / 2);
-    cr_assert_eq(count_lines(&bench, "waiting_for", ""), 0, "the store may come back");
-    bench_pass(&bench, bench.options.store_grace_ms + LEASE_MS);
+    cr_assert_eq(count_lines(&bench, "waiting_for: store 01000000", "to come back"), 1);
+    bench_pass(&bench, bench.options.store_grace_ms + WAIT_MS_MAX);
     cr_assert_eq(count_lines(&bench, "draw: 1 | waiting_for", "agency 4"), 1);
+    bench_close(&bench);
+}
+
+/* Keeps the store's lease while time passes. */
+static void pass_while_heard(struct bench *bench, uint64_t peer, int64_t ms)
+{
+    const struct message pong = {.kind = MESSAGE_PONG};
+    for (int64_t passed = 0; passed < ms; passed += LEASE_MS / 4) {
+        bench_report(bench, peer, &pong, (struct slice){0});
+        bench_pass(bench, LEASE_MS / 4);
+    }
+}
+
+Test(broker_notes, a_sealed_draw_says_for_which_store_it_waits, .timeout = 10)
+{
+    struct bench bench;
+    struct message seal;
+    struct message count;
+    begin(&bench, 1);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench_stored(&bench, 50, 4, 0);
+    cr_assert_eq(bench_poll(&bench, 4, 1).kind, MESSAGE_FINISHED);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_SEAL, 0, &seal, NULL));
+    pass_while_heard(&bench, 50, LEASE_MS + LEASE_MS / 4);
+    cr_assert_eq(count_lines(&bench, "waiting_for: store 01000000", "to check its batches"), 1);
+    bench_sealed(&bench, 50, &seal.part.root);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &count, NULL));
+    pass_while_heard(&bench, 50, WAIT_MS_MAX + LEASE_MS / 4);
+    cr_assert_eq(count_lines(&bench, "waiting_for: store 01000000", "to count"), 1);
+    struct message counted = {
+        .kind = MESSAGE_COUNTED,
+        .draw = 1,
+        .counted = {.question_epoch = count.count.question_epoch, .bets = 1, .winners = 1},
+    };
+    for (uint32_t i = 0; i < WRONG_ANSWERS_MAX; i++) {
+        cr_assert(i == 0 || bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &count, NULL));
+        counted.counted.question = count.count.question;
+        counted.counted.items = count.count.items;
+        bench_report(&bench, 50, &counted, (struct slice){0});
+    }
+    pass_while_heard(&bench, 50, WAIT_MS_MAX + LEASE_MS / 4);
+    cr_assert_eq(count_lines(&bench, "waiting_for: store 01000000", "answers were wrong"), 1);
     bench_close(&bench);
 }

@@ -1,6 +1,7 @@
 /* What a store says after the seal is believed as far as it can be checked. */
 #include <criterion/criterion.h>
 
+#include "broker/stores.h"
 #include "proto/wire/item.h"
 #include "tests/unit/broker_bench.h"
 
@@ -53,6 +54,44 @@ Test(broker_trust, another_seal_ends_the_broker, .timeout = 10)
     bench_sealed(&bench, 50, &root);
     cr_assert_eq(broker_verdict(bench.broker, &problem), STATUS_CONFIG);
     cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_COUNT, 0, NULL, NULL));
+    bench_close(&bench);
+}
+
+/* Peer 50 answers what it was asked last with a winner that it does not show. */
+static void count_wrongly(struct bench *bench, const struct message *count)
+{
+    struct message counted = {
+        .kind = MESSAGE_COUNTED,
+        .draw = 1,
+        .counted = {.question_epoch = count->count.question_epoch,
+                    .question = count->count.question,
+                    .bets = 1,
+                    .winners = 1,
+                    .items = count->count.items},
+    };
+    bench_report(bench, 50, &counted, (struct slice){0});
+}
+
+Test(broker_trust, a_store_that_answers_wrongly_each_time_is_asked_no_more, .timeout = 10)
+{
+    struct bench bench;
+    struct digest root;
+    struct message count;
+    seal(&bench, &root);
+    bench_sealed(&bench, 50, &root);
+    for (uint32_t i = 0; i < WRONG_ANSWERS_MAX; i++) {
+        cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &count, NULL), "%u", i);
+        count_wrongly(&bench, &count);
+    }
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_COUNT, 0, NULL, NULL));
+    bench_store(&bench, 51, 1, 1); /* the same process dials again */
+    bench_stored(&bench, 51, 4, 0);
+    bench_sealed(&bench, 51, &root);
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_COUNT, 0, NULL, NULL));
+    bench_store(&bench, 52, 1, 2); /* its worker was started again */
+    bench_stored(&bench, 52, 4, 0);
+    bench_sealed(&bench, 52, &root);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 52, MESSAGE_COUNT, 0, NULL, NULL));
     bench_close(&bench);
 }
 
