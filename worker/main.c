@@ -29,6 +29,17 @@ static enum status open_store(const char *folder, struct store **store, char *pr
     return status;
 }
 
+/* What to do about a store that cannot be opened. */
+static const char *hint_of(enum status status)
+{
+    if (status == STATUS_FULL)
+        return "make room on its disk and start the worker again";
+    if (status == STATUS_IO || status == STATUS_VERSION || status == STATUS_MALFORMED)
+        return "where its files are not a store's, or damaged, move the folder away: the agencies "
+               "send again what only it held";
+    return "--store needs a folder of its own that can be written";
+}
+
 /* One worker, in a process of its own. returns its exit code. */
 static int work(void *argument)
 {
@@ -50,10 +61,8 @@ static int work(void *argument)
         log_event(LOG_INFO, "open_store", LOG_SUCCESS, "path: %s", lock.path);
         code = worker_loop_run(&flags->loop, store);
     } else {
-        log_event(LOG_ERROR, "open_store", LOG_FAIL,
-                  "reason: %s | hint: --store needs a folder of its own that can be written and "
-                  "has room | code: %d",
-                  problem[0] != '\0' ? problem : status_text(status), code);
+        log_event(LOG_ERROR, "open_store", LOG_FAIL, "reason: %s | hint: %s | code: %d",
+                  problem[0] != '\0' ? problem : status_text(status), hint_of(status), code);
     }
     store_close(&store);
     lock_release(&lock);

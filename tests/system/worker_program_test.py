@@ -1,5 +1,7 @@
 """sorteo-worker against a broker that the test plays: what it acknowledges is in its store after a
 kill, what it seals was read back, which broker it obeys, what it rejects, and how it counts."""
+import os
+
 from case import SystemCase
 from cluster import Cluster, free_ports
 from fake_dispatch import (COUNT, COUNTED, DISMISSED, FENCED, FORGET, FORWARD, FOUND,
@@ -308,3 +310,11 @@ class WorkerProgram(SystemCase):
         self.start()
         items = self.broker.welcome()[1]
         self.assertEqual(sorted(items), [batch.item(), Batch(8, 0, bets(1)).item()])
+
+    def test_a_damaged_store_is_named_with_what_to_do(self):
+        path = self.cluster.path("damaged", "0")
+        os.makedirs(path)
+        with open(os.path.join(path, "data.mdb"), "wb") as file:
+            file.write(bytes(8192))
+        self.expect_exit(self.start(folder="damaged"), 74,
+                         f"cannot open a store in '{path}'.*move the folder away")
