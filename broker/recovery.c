@@ -20,6 +20,7 @@ struct recovery {
     bool is_forgotten;
     struct witness witnesses[STORES_MAX];
     int asked;       /* store; -1: none */
+    uint32_t turn;   /* whom to ask first: the one after whom was asked last */
     uint8_t *packed; /* owned; the manifest that is coming in */
     uint64_t packed_bytes;
     uint64_t bytes_taken;
@@ -141,10 +142,12 @@ bool recovery_next_ask(struct recovery *recovery, uint32_t *store)
     if (recovery->asked >= 0)
         return false;
     for (uint32_t i = 0; i < STORES_MAX; i++) {
-        if (!recovery->witnesses[i].has_seal || recovery->witnesses[i].is_wrong)
+        uint32_t candidate = (recovery->turn + i) % STORES_MAX;
+        if (!recovery->witnesses[candidate].has_seal || recovery->witnesses[candidate].is_wrong)
             continue;
-        recovery->asked = (int)i;
-        *store = i;
+        recovery->asked = (int)candidate;
+        recovery->turn = (candidate + 1) % STORES_MAX;
+        *store = candidate;
         return true;
     }
     return false;

@@ -41,7 +41,8 @@ bool recovery_has_unknown(const struct recovery *recovery);
 enum recovery_finding recovery_find(const struct recovery *recovery, uint32_t *draw);
 
 /* A store that has the newest draw's manifest and is not asked yet; false: none, or one is being
- * asked. It counts as asked from now on, until it answers whole, wrongly, or is forgotten. */
+ * asked. It counts as asked from now on, until it answers whole, wrongly, or is forgotten. They are
+ * asked in turn: one that ends each time it is asked, and comes back, is not in the way. */
 bool recovery_next_ask(struct recovery *recovery, uint32_t *store);
 
 /* A part of the manifest. out: manifest, owned by the caller, once it is whole and right; else

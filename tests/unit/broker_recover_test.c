@@ -231,6 +231,28 @@ Test(broker_recover, asks_another_store_when_a_part_is_longer_than_its_manifest,
     bench_close(&bench);
 }
 
+/* A worker that cannot read its manifest ends, is started again, and registers before the others
+ * are asked: it must not be asked first each time. */
+Test(broker_recover, asks_another_store_when_one_comes_back_without_an_answer, .timeout = 10)
+{
+    struct bench bench;
+    struct epoch served = {5, {{7}}};
+    begin_for_two(&bench);
+    struct manifest *manifest = make_manifest(&bench, 2);
+    struct item_inventory item = {.kind = INVENTORY_SEAL,
+                                  .draw = 2,
+                                  .root = *manifest_root(manifest),
+                                  .number = 7};
+    bring_two(&bench, manifest);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_MANIFEST, 0, NULL, NULL));
+    bring_store(&bench, 52, 1, &served, &item, 1);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_MANIFEST, 0, NULL, NULL));
+    send_manifest(&bench, 51, manifest);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_SEALED, 2), 1);
+    manifest_destroy(&manifest);
+    bench_close(&bench);
+}
+
 Test(broker_recover, takes_no_manifest_of_a_store_that_it_has_not_asked, .timeout = 10)
 {
     struct bench bench;
