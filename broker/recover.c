@@ -113,14 +113,24 @@ void recover_take_part(struct broker *broker, uint32_t store, const struct messa
         end_recovery(broker);
 }
 
-/* A store that has the manifest is asked for it; another one if it does not answer well. */
+/* A store that has the manifest is asked for it; another one if it does not answer well. A draw of
+ * which a seal was heard waits for one that has it, and says so. */
 static void ask_manifest(struct broker *broker, uint32_t draw)
 {
     struct message message = {.kind = MESSAGE_MANIFEST, .draw = draw};
     uint32_t store = 0;
-    if (outbox_has_room(broker->outbox, 1, MANIFEST_ASK_BYTES) &&
-        recovery_next_ask(broker->recovery, &store))
+    if (!outbox_has_room(broker->outbox, 1, MANIFEST_ASK_BYTES))
+        return;
+    if (recovery_next_ask(broker->recovery, &store)) {
+        broker->held_up_at = broker->ticked_at;
         broker_send_worker(broker, stores_at(broker->stores, store)->peer, &message, NULL);
+        return;
+    }
+    if (broker->ticked_at - broker->held_up_at < broker->options.lease_ms)
+        return;
+    broker->held_up_at = broker->ticked_at + WAIT_MS_MAX - broker->options.lease_ms;
+    broker_note(broker, "recuperacion", NOTE_IN_PROGRESS,
+                "draw: %u | waiting_for: a store that has its manifest", draw);
 }
 
 /* The journal was not lost: it has a newer draw than the stores, or the same one and its end; or it

@@ -15,7 +15,8 @@ struct recovery {
     uint32_t stores_needed;
     uint64_t epoch_heard;
     bool has_unknown;
-    uint32_t draw; /* the newest that anybody knows; 0: none */
+    uint32_t draw;  /* the newest that anybody knows; 0: none */
+    bool is_sealed; /* a store has told of a seal, wherever it is now */
     bool is_void;
     bool is_forgotten;
     struct witness witnesses[STORES_MAX];
@@ -67,6 +68,7 @@ void recovery_hear_epoch(struct recovery *recovery, uint64_t number)
 static void begin_draw(struct recovery *recovery, uint32_t draw)
 {
     recovery->draw = draw;
+    recovery->is_sealed = false;
     recovery->is_void = false;
     recovery->is_forgotten = false;
     memset(recovery->witnesses, 0, sizeof recovery->witnesses);
@@ -87,6 +89,7 @@ void recovery_hear_item(struct recovery *recovery, uint32_t store,
     case INVENTORY_BATCH:
         return;
     case INVENTORY_SEAL:
+        recovery->is_sealed = true;
         recovery->witnesses[store].has_seal = true;
         recovery->witnesses[store].root = item->root;
         return;
@@ -131,10 +134,7 @@ enum recovery_finding recovery_find(const struct recovery *recovery, uint32_t *d
         return RECOVERY_VOID;
     if (recovery->is_forgotten)
         return RECOVERY_FORGOTTEN;
-    for (uint32_t store = 0; store < STORES_MAX; store++)
-        if (recovery->witnesses[store].has_seal)
-            return RECOVERY_SEALED;
-    return RECOVERY_UNSEALED;
+    return recovery->is_sealed ? RECOVERY_SEALED : RECOVERY_UNSEALED;
 }
 
 bool recovery_next_ask(struct recovery *recovery, uint32_t *store)

@@ -51,7 +51,7 @@ struct broker {
 
     int64_t ticked_at;
     int64_t served_at;    /* a batch was sent on, none waited, or it was said what they wait for */
-    int64_t held_up_at;   /* no draw was held up by a lost batch, or it was said by whose */
+    int64_t held_up_at;   /* no draw was held up by a store, or it was said by which */
     int64_t linger_until; /* INT64_MAX: draws are left */
     bool is_started;
     enum status verdict;

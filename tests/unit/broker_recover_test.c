@@ -287,6 +287,41 @@ Test(broker_recover, asks_no_store_that_has_left, .timeout = 10)
     bench_close(&bench);
 }
 
+static bool says(struct bench *bench, const char *word)
+{
+    struct broker_event event;
+    bool is_said = false;
+    while (broker_next_event(bench->broker, &event))
+        is_said = is_said || strstr(event.text, word) != NULL;
+    return is_said;
+}
+
+/* [P4] The store that recorded the seal is only away. */
+Test(broker_recover, makes_no_draw_void_of_which_it_has_heard_a_seal, .timeout = 10)
+{
+    struct bench bench;
+    struct epoch served = {5, {{7}}};
+    struct item_inventory batch = batch_item(2);
+    begin_for_two(&bench);
+    struct manifest *manifest = make_manifest(&bench, 2);
+    struct item_inventory item = {.kind = INVENTORY_SEAL,
+                                  .draw = 2,
+                                  .root = *manifest_root(manifest),
+                                  .number = 7};
+    bring_store(&bench, 50, 1, &served, &item, 1);
+    bench_pass(&bench, LEASE_MS + 1);
+    bring_store(&bench, 51, 2, &served, &batch, 1);
+    bring_store(&bench, 52, 3, &served, &batch, 1);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_VOID, 2), 0);
+    cr_assert(says(&bench, "draw: 2 | waiting_for: a store that has its manifest"));
+    bring_store(&bench, 53, 1, &served, &item, 1);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 53, MESSAGE_MANIFEST, 0, NULL, NULL));
+    send_manifest(&bench, 53, manifest);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_SEALED, 2), 1);
+    manifest_destroy(&manifest);
+    bench_close(&bench);
+}
+
 Test(broker_recover, keeps_a_void_and_opens_the_draw_after_a_forgotten_one, .timeout = 10)
 {
     const struct item_inventory items[] = {

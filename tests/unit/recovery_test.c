@@ -193,7 +193,7 @@ Test(recovery, asks_no_store_whose_registration_is_over)
     ask(0);
     recovery_forget_store(recovery, 0);
     cr_assert_not(recovery_next_ask(recovery, &asked));
-    expect(RECOVERY_UNSEALED, 4);
+    expect(RECOVERY_SEALED, 4);
     hear(1, INVENTORY_SEAL, 4, manifest_root(sealed));
     ask(1);
     recovery_forget_store(recovery, 0);
