@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "proto/host/crash.h"
+#include "proto/host/random.h"
 #include "proto/wire/check.h"
 
 enum { OUTPUT_BUFFER_BYTES = 64 * 1024, OUTPUT_MODE = 0666 /* the umask takes its part */ };
@@ -22,7 +23,7 @@ struct output {
     int descriptor;
     bool is_named; /* `hidden` exists */
     char folder[PATH_MAX];
-    char hidden[PATH_MAX]; /* ".NAME.PID" in folder */
+    char hidden[PATH_MAX]; /* ".NAME.PID.RANDOM" in folder: in each container the PID is the same */
     size_t bytes;
     unsigned char buffer[OUTPUT_BUFFER_BYTES];
 };
@@ -67,8 +68,10 @@ static enum status name_places(struct output *output)
         errno = name[0] == '\0' ? EISDIR : ENAMETOOLONG;
         return STATUS_CANNOT_CREATE;
     }
-    int bytes = snprintf(output->hidden, sizeof(output->hidden), "%s/.%s.%ld", output->folder, name,
-                         (long)getpid());
+    uint32_t random;
+    random_fill(&random, sizeof(random));
+    int bytes = snprintf(output->hidden, sizeof(output->hidden), "%s/.%s.%ld.%08x", output->folder,
+                         name, (long)getpid(), random);
     if (bytes < 0 || (size_t)bytes >= sizeof(output->hidden)) {
         errno = ENAMETOOLONG;
         return STATUS_CANNOT_CREATE;
@@ -158,7 +161,6 @@ static enum status give_name(struct output *output)
     char link_of_descriptor[64];
     snprintf(link_of_descriptor, sizeof(link_of_descriptor), "/proc/self/fd/%d",
              output->descriptor);
-    (void)unlink(output->hidden); /* of a process with this pid that was killed right here */
     if (linkat(AT_FDCWD, link_of_descriptor, AT_FDCWD, output->hidden, AT_SYMLINK_FOLLOW) != 0)
         return STATUS_IO;
     output->is_named = true;
