@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "proto/wire/check.h"
+#include "proto/wire/fingerprint.h"
 #include "proto/wire/item.h"
 
 struct entry {
@@ -373,4 +374,57 @@ static enum status read_page(void *owner, uint32_t draw, uint32_t agency, uint32
 void journal_memory_archive(struct journal_memory *journal, struct archive *archive)
 {
     *archive = (struct archive){journal, read_draw, read_agency, read_page};
+}
+
+/* -- fingerprint -- */
+
+static uint64_t hash_declaration(uint64_t hash, const struct manifest_entry *entry)
+{
+    const uint64_t numbers[] = {entry->agency, entry->attempt, entry->declaration.batches,
+                                entry->declaration.bets, entry->declaration.rejected};
+    hash = fingerprint_numbers(hash, numbers, sizeof numbers / sizeof *numbers);
+    return fingerprint_bytes(hash, entry->declaration.root.bytes, DIGEST_BYTES);
+}
+
+static uint64_t hash_record(uint64_t hash, const struct record *record)
+{
+    hash = fingerprint_number(hash, record->kind);
+    hash = fingerprint_number(hash, record->draw);
+    switch (record->kind) {
+    case RECORD_STORE:
+        return fingerprint_bytes(hash, record->store.bytes, ID_BYTES);
+    case RECORD_PLAN:
+        hash = fingerprint_number(hash, record->plan.agency);
+        hash = fingerprint_number(hash, record->plan.plan.bets_max);
+        return fingerprint_number(hash, record->plan.attempt);
+    case RECORD_DECLARATION:
+        return hash_declaration(hash, &record->declaration);
+    case RECORD_DECISION:
+        hash = fingerprint_number(hash, record->decision.action);
+        for (uint32_t i = 0; i < record->decision.members_count; i++)
+            hash = fingerprint_number(hash, record->decision.members[i]);
+        return hash;
+    case RECORD_SEALED:
+        return fingerprint_bytes(hash, record->sealed.root.bytes, DIGEST_BYTES);
+    case RECORD_FOUND:
+        hash = fingerprint_number(hash, record->found.question);
+        hash = fingerprint_number(hash, record->found.agency);
+        return fingerprint_bytes(hash, record->found.body.data, record->found.body.bytes);
+    case RECORD_OPENED: /* every broker of a world has the same options */
+    case RECORD_DROPPED:
+    case RECORD_PUBLISHED:
+    case RECORD_VOID:
+    case RECORD_RECOVERED:
+        break;
+    }
+    return hash;
+}
+
+uint64_t journal_memory_fingerprint(const struct journal_memory *journal)
+{
+    uint64_t hash = fingerprint_number(FINGERPRINT_BASIS, journal->epoch);
+    for (size_t i = 0; i < journal->entries_count; i++)
+        if (!journal->entries[i].is_deleted)
+            hash = hash_record(hash, &journal->entries[i].record);
+    return hash;
 }

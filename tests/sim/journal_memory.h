@@ -43,6 +43,8 @@ bool journal_memory_has_plan(const struct journal_memory *journal, uint32_t draw
 
 /* How many records it was ever given; it grows with each that is kept. */
 size_t journal_memory_size(const struct journal_memory *journal);
+/* A number that is equal for what leads to equal brokers (proto/wire/fingerprint.h). */
+uint64_t journal_memory_fingerprint(const struct journal_memory *journal);
 /* How many records of a kind are there for a draw. */
 size_t journal_memory_count(const struct journal_memory *journal, enum record_kind kind,
                             uint32_t draw);

@@ -59,7 +59,7 @@ bool states_enter(struct states *states, uint64_t print, uint32_t faults)
 static uint64_t print_broker(const struct world *world, uint64_t hash)
 {
     const struct broker_actor *actor = &world->brokers[0];
-    hash = fingerprint_number(hash, journal_memory_size(world->journals[0]));
+    hash = fingerprint_number(hash, journal_memory_fingerprint(world->journals[0]));
     hash = fingerprint_number(hash, actor->waiting_count);
     return fingerprint_number(hash, actor->is_up ? broker_fingerprint(actor->broker) : 0);
 }

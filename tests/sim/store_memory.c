@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "proto/wire/check.h"
+#include "proto/wire/fingerprint.h"
 #include "tests/sim/store_image.h"
 
 struct store_memory {
@@ -366,6 +367,7 @@ uint64_t store_memory_commits(const struct store *store)
 uint64_t store_memory_fingerprint(const struct store *store)
 {
     const struct store_memory *memory = of_const(store);
-    uint64_t hash = image_fingerprint(&memory->seen, UINT64_C(14695981039346656037));
+    uint64_t hash = image_fingerprint(&memory->seen, FINGERPRINT_BASIS);
+    hash = fingerprint_number(hash, memory->fails_sync);
     return image_fingerprint(&memory->synced, hash);
 }

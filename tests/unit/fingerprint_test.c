@@ -72,3 +72,33 @@ Test(fingerprint, of_a_broker_tells_states_apart_and_repeats, .timeout = 10)
             cr_assert_neq(prints[0][i], prints[0][j], "states %d and %d", i, j);
     }
 }
+
+/* As many records each: what a broker that is down will find is told apart by what they are. */
+Test(fingerprint, of_a_journal_is_of_what_it_has, .timeout = 10)
+{
+    const struct record records_of[] = {
+        {.kind = RECORD_STORE, .store = {{1}}},
+        {.kind = RECORD_STORE, .store = {{2}}},
+        {.kind = RECORD_PLAN, .draw = 1, .plan = {.agency = 4, .attempt = 1}},
+        {.kind = RECORD_PLAN, .draw = 1, .plan = {.agency = 5, .attempt = 1}},
+        {.kind = RECORD_PLAN, .draw = 1, .plan = {.agency = 4, .attempt = 1}},
+    };
+    enum { JOURNALS = sizeof records_of / sizeof *records_of };
+    uint64_t prints[JOURNALS];
+    for (int i = 0; i < JOURNALS; i++) {
+        struct journal_memory *journal = journal_memory_create();
+        struct records *records;
+        uint64_t epoch = journal_memory_open(journal);
+        cr_assert_eq(records_create(1, 64, &records), STATUS_OK);
+        records_add(records, &records_of[i]);
+        cr_assert_eq(journal_memory_apply(journal, &epoch, records), STATUS_OK);
+        prints[i] = journal_memory_fingerprint(journal);
+        (void)journal_memory_open(journal);
+        cr_assert_neq(journal_memory_fingerprint(journal), prints[i], "another epoch");
+        records_destroy(&records);
+        journal_memory_destroy(&journal);
+    }
+    for (int i = 0; i < JOURNALS; i++)
+        for (int other = 0; other < i; other++)
+            cr_assert_eq(prints[i] == prints[other], i == 4 && other == 2, "%d %d", i, other);
+}

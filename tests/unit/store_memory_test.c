@@ -187,3 +187,11 @@ Test(store_memory, has_equal_fingerprints_for_equal_contents)
     cr_expect_eq(store_memory_fingerprint(store), one);
     cr_expect_eq(store_memory_commits(store), 1);
 }
+
+/* Else whoever tells states apart by it takes the one before the failure for one that he knows. */
+Test(store_memory, has_another_fingerprint_while_a_sync_is_to_fail)
+{
+    uint64_t sound = store_memory_fingerprint(store);
+    store_memory_fail_sync(store, false);
+    cr_expect_neq(store_memory_fingerprint(store), sound);
+}
