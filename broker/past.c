@@ -24,6 +24,11 @@ static void answer_result(struct broker *broker, const struct request *request,
         answer_refuse(broker, request, REFUSAL_EXCLUDED, 0);
     if (status != STATUS_OK)
         return;
+    if (request->message->kind == MESSAGE_POLL &&
+        request->message->poll.attempt != agency.attempt) {
+        answer_refuse(broker, request, REFUSAL_ATTEMPT, agency.attempt);
+        return;
+    }
     /* A page behind the last one is empty, however far behind it was asked for. */
     if (from > agency.winners)
         from = agency.winners;

@@ -196,3 +196,31 @@ Test(broker_refusals, of_a_void_draw_journal_nothing)
     const struct message poll = poll_of(4, 1, 0);
     expect(&poll, REFUSAL_VOID);
 }
+
+static void choose_one_agency(struct broker_options *options)
+{
+    options->terms.agencies_required = 1;
+}
+
+/* A process that stood still while another one started over has other batches than the result. */
+Test(broker_refusals, a_result_is_not_told_to_another_attempt)
+{
+    struct message poll = {.kind = MESSAGE_POLL,
+                           .draw = 1,
+                           .poll = {.agency = 4,
+                                    .incarnation = 1,
+                                    .attempt = 2,
+                                    .round = 1,
+                                    .has_declaration = true}};
+    begin(choose_one_agency);
+    poll.poll.declaration = bench_declaration(&bench, 4, 0);
+    bench_hello(&bench, 4, 0);
+    bench_hello(&bench, 4, 2);
+    cr_assert_eq(bench_ask(&bench, &poll, NULL).kind, MESSAGE_FINISHED);
+    cr_assert_eq(bench_ask(&bench, &poll, NULL).kind, MESSAGE_RESULT);
+    poll.poll.attempt = 1;
+    struct message told = bench_ask(&bench, &poll, NULL);
+    cr_assert_eq(told.kind, MESSAGE_REFUSED);
+    cr_assert_eq(told.refused.reason, REFUSAL_ATTEMPT);
+    cr_assert_eq(told.refused.number, 2);
+}
