@@ -95,6 +95,40 @@ Test(broker_trust, a_store_that_answers_wrongly_each_time_is_asked_no_more, .tim
     bench_close(&bench);
 }
 
+/* Whatever the store over peer 50 says: the other one that has the batch is asked, and it ends. */
+Test(broker_trust, a_store_that_answers_wrongly_holds_up_no_other, .timeout = 10)
+{
+    struct bench bench;
+    struct digest root;
+    struct message count;
+    struct slice shares;
+    uint8_t buffer[ITEM_BYTES_MAX];
+    seal(&bench, &root);
+    bench_store(&bench, 60, 2, 1);
+    bench_stored(&bench, 60, 4, 0);
+    bench_sealed(&bench, 50, &root);
+    for (uint32_t i = 0; i < WRONG_ANSWERS_MAX; i++) {
+        cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &count, NULL), "%u", i);
+        if (i == 1)
+            bench_sealed(&bench, 60, &root); /* has nothing to count as long as 50 is asked */
+        count_wrongly(&bench, &count);
+    }
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 60, MESSAGE_COUNT, 0, &count, &shares));
+    count_wrongly(&bench, &count); /* late, of a question that was another's */
+    memcpy(buffer, shares.data, shares.bytes);
+    struct message counted = {
+        .kind = MESSAGE_COUNTED,
+        .draw = 1,
+        .counted = {.question_epoch = count.count.question_epoch,
+                    .question = count.count.question,
+                    .bets = 1,
+                    .items = count.count.items},
+    };
+    bench_report(&bench, 60, &counted, (struct slice){buffer, shares.bytes});
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_PUBLISHED, 1), 1);
+    bench_close(&bench);
+}
+
 /* [M-58] */
 Test(broker_trust, a_wrong_answers_pages_are_deleted_and_its_batches_asked_again, .timeout = 10)
 {
