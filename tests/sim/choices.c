@@ -37,17 +37,22 @@ static bool is_harmless(const struct letter *letter)
 /* A letter that is read as soon as it comes. returns false when there is none. */
 static bool offer_private(const struct world *world, bool may_fail, struct choices *choices)
 {
-    static const enum line lines[] = {LINE_DOWN, LINE_REPLY};
-    for (uint32_t i = 0; i < 2; i++)
-        for (uint32_t party = 0; party < parties_of(world, lines[i]); party++) {
-            if (network_first(world->network, lines[i], party) == NULL)
-                continue;
-            offer(choices, may_fail, ACT_DELIVER, lines[i], party);
-            if (lines[i] == LINE_REPLY)
-                offer(choices, may_fail, ACT_LOSE, lines[i], party);
-            offer(choices, may_fail, lines[i] == LINE_DOWN ? ACT_WORKER : ACT_AGENCY, 0, party);
-            return true;
-        }
+    for (uint32_t party = 0; party < world->plan.workers; party++) {
+        if (network_first(world->network, LINE_DOWN, party) == NULL)
+            continue;
+        offer(choices, may_fail, ACT_DELIVER, LINE_DOWN, party);
+        offer(choices, may_fail, ACT_FAIL_SYNC, LINE_DOWN, party);
+        offer(choices, may_fail, ACT_WORKER, LINE_DOWN, party);
+        return true;
+    }
+    for (uint32_t party = 0; party < world->plan.agencies; party++) {
+        if (network_first(world->network, LINE_REPLY, party) == NULL)
+            continue;
+        offer(choices, may_fail, ACT_DELIVER, LINE_REPLY, party);
+        offer(choices, may_fail, ACT_LOSE, LINE_REPLY, party);
+        offer(choices, may_fail, ACT_AGENCY, LINE_REPLY, party);
+        return true;
+    }
     static const enum line to_broker[] = {LINE_UP, LINE_REQUEST};
     for (uint32_t i = 0; i < 2; i++)
         for (uint32_t party = 0; party < parties_of(world, to_broker[i]); party++) {
@@ -82,7 +87,7 @@ static bool offer_shared(const struct world *world, bool may_fail, struct choice
                 offer(choices, may_fail, ACT_DIE, lines[i], party);
         }
     if (has_letter)
-        offer(choices, may_fail, ACT_LATE, 0, 0);
+        offer(choices, may_fail, ACT_LATE, LINES, 0);
     return has_letter;
 }
 
@@ -91,16 +96,18 @@ void choices_offer(const struct world *world, bool may_fail, struct choices *cho
     choices->count = 0;
     if (offer_private(world, may_fail, choices))
         return;
-    if (!offer_shared(world, may_fail, choices))
-        offer(choices, may_fail, ACT_TIME, 0, 0);
-    offer(choices, may_fail, ACT_BROKER, 0, 0);
+    if (!offer_shared(world, may_fail, choices)) {
+        offer(choices, may_fail, ACT_TIME, LINES, 0);
+        for (uint32_t i = 0; i < world->plan.workers; i++)
+            offer(choices, may_fail, ACT_FAIL_SYNC, LINES, i);
+    }
+    offer(choices, may_fail, ACT_BROKER, LINES, 0);
     for (uint32_t i = 0; i < world->plan.workers; i++) {
-        offer(choices, may_fail, ACT_WORKER, 0, i);
-        offer(choices, may_fail, ACT_LOSE_STORE, 0, i);
-        offer(choices, may_fail, ACT_FAIL_SYNC, 0, i);
+        offer(choices, may_fail, ACT_WORKER, LINES, i);
+        offer(choices, may_fail, ACT_LOSE_STORE, LINES, i);
     }
     for (uint32_t i = 0; i < world->plan.agencies; i++)
-        offer(choices, may_fail, ACT_AGENCY, 0, i);
+        offer(choices, may_fail, ACT_AGENCY, LINES, i);
 }
 
 void choices_offer_one(const struct world *world, struct choices *choices)
@@ -126,6 +133,20 @@ static void cut(struct world *world, enum line line, uint32_t party)
     network_dial(world->network, line, party, 0, true, world->now_ms);
     if (line == LINE_UP)
         network_dial(world->network, LINE_DOWN, party, 0, true, world->now_ms);
+}
+
+/* Where nothing is synced in this step it is the step without the fault. */
+static void fail_sync(struct world *world, enum line line, uint32_t party)
+{
+    struct store *store = world->workers[party].store;
+    if (store != NULL)
+        store_memory_fail_sync(store, false);
+    if (line == LINES)
+        world_pass_time(world);
+    else
+        world_deliver(world, network_take_first(world->network, line, party));
+    if (store != NULL)
+        store_memory_fail_no_sync(store);
 }
 
 void choice_apply(struct world *world, const struct choice *choice)
@@ -165,19 +186,27 @@ void choice_apply(struct world *world, const struct choice *choice)
         lose_store(world, party);
         break;
     case ACT_FAIL_SYNC:
-        if (world->workers[party].store != NULL)
-            store_memory_fail_sync(world->workers[party].store, false);
+        fail_sync(world, line, party);
         break;
+    case ACTS:
+        CHECK(false);
     }
+}
+
+const char *choice_name(enum act act)
+{
+    static const char *const names[ACTS] = {"deliver",        "time",
+                                            "lose",           "die",
+                                            "late",           "cut",
+                                            "broker crashes", "worker crashes",
+                                            "agency crashes", "store is lost",
+                                            "sync fails"};
+    CHECK(act < ACTS);
+    return names[act];
 }
 
 void choice_print(const struct choice *choice)
 {
-    static const char *const acts[] = {"deliver",        "time",
-                                       "lose",           "die",
-                                       "late",           "cut",
-                                       "broker crashes", "worker crashes",
-                                       "agency crashes", "store is lost",
-                                       "sync fails"};
-    printf("    %s line %u party %u\n", acts[choice->act], choice->line, choice->party);
+    printf("    %s line %u party %u\n", choice_name((enum act)choice->act), choice->line,
+           choice->party);
 }

@@ -22,7 +22,8 @@ enum act {
     ACT_WORKER,     /* crashes */
     ACT_AGENCY,     /* crashes */
     ACT_LOSE_STORE, /* the worker comes back with an empty disk */
-    ACT_FAIL_SYNC,  /* the next one of the store */
+    ACT_FAIL_SYNC,  /* of the store, while it takes that letter, or while time passes */
+    ACTS,
 };
 
 struct choice {
@@ -49,6 +50,7 @@ void choices_offer_one(const struct world *world, struct choices *choices);
 /* Does it. */
 void choice_apply(struct world *world, const struct choice *choice);
 /* For the reader. */
+const char *choice_name(enum act act);
 void choice_print(const struct choice *choice);
 
 #endif

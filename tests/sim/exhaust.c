@@ -39,6 +39,7 @@ struct search {
     uint32_t agencies;
     uint32_t stores;
     uint32_t faults_max;
+    bool has_led[ACTS]; /* to a state that was new */
     uint64_t steps;
     uint64_t ends;
 };
@@ -116,6 +117,27 @@ static bool turn_back(struct search *search)
     return false;
 }
 
+static bool enter_state(struct search *search, uint64_t print, uint32_t faults)
+{
+    bool is_new = states_enter(search->states, print, faults);
+    if (is_new && search->depth > 0)
+        search->has_led[taken_at(&search->path[search->depth - 1])->act] = true;
+    return is_new;
+}
+
+/* A fault that never leads to a new state is not gone on from: as good as left out. */
+static bool every_fault_has_led(const struct search *search)
+{
+    bool is_fine = true;
+    for (uint32_t act = 0; act < ACTS && search->faults_max > 0; act++) {
+        if (search->has_led[act])
+            continue;
+        printf("nothing new comes of: %s\n", choice_name((enum act)act));
+        is_fine = false;
+    }
+    return is_fine;
+}
+
 static bool is_on_path(const struct search *search, uint64_t print, uint32_t faults)
 {
     for (uint32_t i = search->depth; i > 0; i--)
@@ -135,7 +157,7 @@ static bool go_on(struct search *search)
         faults = last->faults + choice_is_fault(taken_at(last));
     }
     uint64_t print = states_print(search->world);
-    bool is_new = states_enter(search->states, print, faults);
+    bool is_new = enter_state(search, print, faults);
     if (!is_new && !is_on_path(search, print, faults))
         return false;
     if (is_over(search->world)) {
@@ -202,7 +224,7 @@ static bool explore(uint32_t faults, uint32_t agencies, uint32_t stores)
         .stores = stores,
     };
     CHECK(search.world != NULL && search.path != NULL);
-    bool is_fine = run(&search, find_seed(&search));
+    bool is_fine = run(&search, find_seed(&search)) && every_fault_has_led(&search);
     printf("%u agencies with 1 batch each, %u stores, at most %u faults: %" PRIu64
            " states, %" PRIu64 " steps, %" PRIu64 " ends\n",
            agencies, stores, faults, states_count(search.states), search.steps, search.ends);

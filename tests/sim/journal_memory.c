@@ -376,7 +376,8 @@ void journal_memory_archive(struct journal_memory *journal, struct archive *arch
     *archive = (struct archive){journal, read_draw, read_agency, read_page};
 }
 
-/* -- fingerprint -- */
+/* -- fingerprint: in which order there are stores, plans, declarations, not which of them came
+ * before which of the others -- */
 
 static uint64_t hash_declaration(uint64_t hash, const struct manifest_entry *entry)
 {
@@ -422,9 +423,13 @@ static uint64_t hash_record(uint64_t hash, const struct record *record)
 
 uint64_t journal_memory_fingerprint(const struct journal_memory *journal)
 {
+    enum { KINDS = RECORD_RECOVERED + 1 };
+    uint64_t of_kinds[KINDS] = {0};
     uint64_t hash = fingerprint_number(FINGERPRINT_BASIS, journal->epoch);
-    for (size_t i = 0; i < journal->entries_count; i++)
+    for (size_t i = 0; i < journal->entries_count; i++) {
+        const struct record *record = &journal->entries[i].record;
         if (!journal->entries[i].is_deleted)
-            hash = hash_record(hash, &journal->entries[i].record);
-    return hash;
+            of_kinds[record->kind] = hash_record(of_kinds[record->kind], record);
+    }
+    return fingerprint_numbers(hash, of_kinds, KINDS);
 }

@@ -8,7 +8,7 @@
 
 /* Two bits of each entry tell the fewest faults with which it came, 62 the state: of 50 million
  * states two have the same with a chance of 1 in 3,000. */
-enum { TABLE_BITS = 27, PARTIES = 1 + WORLD_WORKERS_ALL + WORLD_AGENCIES_MAX };
+enum { TABLE_BITS = 28, PARTIES = 1 + WORLD_WORKERS_ALL + WORLD_AGENCIES_MAX };
 static const uint64_t FAULTS_BITS = 3;
 
 struct states {

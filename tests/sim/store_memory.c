@@ -308,6 +308,11 @@ void store_memory_fail_sync(struct store *store, bool is_kept)
     of(store)->keeps_failed = is_kept;
 }
 
+void store_memory_fail_no_sync(struct store *store)
+{
+    of(store)->fails_sync = false;
+}
+
 void store_memory_skip_sync(struct store *store, bool skips)
 {
     of(store)->skips_sync = skips;

@@ -31,6 +31,8 @@ void store_memory_set_capacity(struct store *store, uint64_t bytes);
 
 /* The next commit answers SYNC. is_kept: what it held is on the disk nevertheless. */
 void store_memory_fail_sync(struct store *store, bool is_kept);
+/* It does not, if it has not yet. */
+void store_memory_fail_no_sync(struct store *store);
 
 /* From now on commits are (not) synced, as with a store whose author forgot to: to show that a
  * test of durability can fail. */
