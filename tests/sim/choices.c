@@ -42,6 +42,7 @@ static bool offer_private(const struct world *world, bool may_fail, struct choic
             continue;
         offer(choices, may_fail, ACT_DELIVER, LINE_DOWN, party);
         offer(choices, may_fail, ACT_FAIL_SYNC, LINE_DOWN, party);
+        offer(choices, may_fail, ACT_CUT, LINE_UP, party);
         offer(choices, may_fail, ACT_WORKER, LINE_DOWN, party);
         return true;
     }
@@ -110,10 +111,15 @@ void choices_offer(const struct world *world, bool may_fail, struct choices *cho
         offer(choices, may_fail, ACT_AGENCY, LINES, i);
 }
 
-void choices_offer_one(const struct world *world, struct choices *choices)
+void choices_offer_one(const struct world *world, const struct choice *wanted,
+                       struct choices *choices)
 {
     choices_offer(world, false, choices);
     CHECK(choices->count > 0);
+    for (uint32_t i = 0; i < choices->count; i++)
+        if (choices->all[i].act == wanted->act && choices->all[i].line == wanted->line &&
+            choices->all[i].party == wanted->party)
+            choices->all[0] = choices->all[i];
     choices->count = 1;
 }
 

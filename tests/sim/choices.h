@@ -45,8 +45,9 @@ static inline bool choice_is_fault(const struct choice *choice)
 /* in: may_fail: faults are among them. out: at least one that is no fault, while the draw is not
  * over. */
 void choices_offer(const struct world *world, bool may_fail, struct choices *choices);
-/* Only the first that is no fault. */
-void choices_offer_one(const struct world *world, struct choices *choices);
+/* Only the wanted one; where it is a fault or not there, the first that is no fault. */
+void choices_offer_one(const struct world *world, const struct choice *wanted,
+                       struct choices *choices);
 /* Does it. */
 void choice_apply(struct world *world, const struct choice *choice);
 /* For the reader. */

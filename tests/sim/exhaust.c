@@ -138,17 +138,19 @@ static bool every_fault_has_led(const struct search *search)
     return is_fine;
 }
 
-static bool is_on_path(const struct search *search, uint64_t print, uint32_t faults)
+/* Where the path was in this state last; NULL: it was not. */
+static const struct place *find_on_path(const struct search *search, uint64_t print,
+                                        uint32_t faults)
 {
     for (uint32_t i = search->depth; i > 0; i--)
         if (search->path[i - 1].print == print && search->path[i - 1].faults == faults)
-            return true;
-    return false;
+            return &search->path[i - 1];
+    return NULL;
 }
 
 /* One more place, with the world as it is now. returns false when the path ends here. A state that
  * the path was in already is one in which somebody waits: nothing but time has passed, and it goes
- * on, without another fault, until something else is so, or it never ends. */
+ * on as it did there, without another fault, until something else is so, or it never ends. */
 static bool go_on(struct search *search)
 {
     uint32_t faults = 0;
@@ -158,7 +160,8 @@ static bool go_on(struct search *search)
     }
     uint64_t print = states_print(search->world);
     bool is_new = enter_state(search, print, faults);
-    if (!is_new && !is_on_path(search, print, faults))
+    const struct place *before = is_new ? NULL : find_on_path(search, print, faults);
+    if (!is_new && before == NULL)
         return false;
     if (is_over(search->world)) {
         search->ends++;
@@ -172,7 +175,7 @@ static bool go_on(struct search *search)
     if (is_new)
         choices_offer(search->world, faults < search->faults_max, &place->choices);
     else
-        choices_offer_one(search->world, &place->choices);
+        choices_offer_one(search->world, taken_at(before), &place->choices);
     return true;
 }
 
