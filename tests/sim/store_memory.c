@@ -145,8 +145,10 @@ static enum status erase(struct store *store, const struct batch_identity *ident
     size_t at = image_find_batch(&memory->seen, identity);
     if (!image_has_batch(&memory->seen, at, identity))
         return STATUS_NOT_FOUND;
-    image_remove_batch(&memory->seen, at);
-    return STATUS_OK;
+    enum status status = make_room(memory, 0); /* a disk's pages are written anew for it */
+    if (status == STATUS_OK)
+        image_remove_batch(&memory->seen, at);
+    return status;
 }
 
 static enum status record_epoch(struct store *store, const struct epoch *epoch)

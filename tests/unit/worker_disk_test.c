@@ -199,3 +199,21 @@ Test(worker_disk, tells_no_credit_while_it_registers_anew)
     cr_expect_eq(sent_of(&world, MESSAGE_CREDIT), 1);
     cr_expect_eq(admitted(), CREDIT_BYTES_MAX);
 }
+
+Test(worker_disk, deletes_what_has_rotted_on_a_full_disk)
+{
+    struct made batch = make_batch(1, 7, 1, 0, 3, 0);
+    struct batch_record rotten = made_record(&batch);
+    struct manifest *sealed = make_manifest(&world, &batch, 1, 7574);
+    broker_forwards(&world, &batch, false);
+    fixture_wait(&world, 100);
+    cr_assert_eq(store_memory_count_durable(world.store), 1);
+    cr_assert(store_memory_rot(world.store, &rotten.identity));
+    store_memory_set_capacity(world.store, MEMORY_RESERVE_BYTES); /* all of it but the reserve */
+    broker_seals(&world, sealed);
+    fixture_settle(&world);
+    cr_expect_eq(store_memory_count_durable(world.store), 0);
+    cr_expect_eq(sent_of(&world, MESSAGE_REGISTER), 1);
+    manifest_destroy(&sealed);
+    made_free(&batch);
+}
