@@ -201,6 +201,25 @@ Test(worker_count, registers_again_when_it_has_not_what_it_is_asked_about)
     cr_expect_eq(store_memory_count_durable(world.store), BATCHES);
 }
 
+/* It has not rotted: it is another batch, which the read-back left alone too. */
+Test(worker_count, leaves_a_batch_alone_that_is_not_the_manifests)
+{
+    struct made other = make_batch(2, 7, 1, 0, BETS, 5);
+    struct made declared = make_batch(2, 7, 1, 0, BETS, 0);
+    struct manifest *manifest = make_manifest(&world, &declared, 1, NUMBER);
+    struct batch_record kept = made_record(&other);
+    broker_forwards(&world, &other, false);
+    broker_seals(&world, manifest);
+    fixture_settle(&world);
+    cr_assert_eq(sent_of(&world, MESSAGE_SEALED), 1);
+    broker_asks(&world, manifest, 5, 7, 1, 0, 1);
+    expect_no_answer_but_register();
+    cr_expect(store_memory_has_durably(world.store, &kept));
+    manifest_destroy(&manifest);
+    made_free(&declared);
+    made_free(&other);
+}
+
 static void expect_dropped(void)
 {
     fixture_settle(&world);

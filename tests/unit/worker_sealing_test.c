@@ -454,6 +454,8 @@ Test(worker_sealing, forgets_a_draws_batches_and_keeps_the_seal)
     broker_says_kind(&world, MESSAGE_MANIFEST, 1);
     fixture_settle(&world);
     cr_expect_eq(world.sent_count, 0, "there is no manifest any more");
+    broker_says_kind(&world, MESSAGE_SEAL_VOID, 1);
+    expect_seal(SEAL_AS_VOID, true);
     made_free(&next_draw);
 }
 
