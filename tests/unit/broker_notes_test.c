@@ -212,7 +212,28 @@ Test(broker_notes, a_sealed_draw_says_for_which_store_it_waits, .timeout = 10)
         counted.counted.items = count.count.items;
         bench_report(&bench, 50, &counted, (struct slice){0});
     }
+    cr_assert_eq(count_lines(&bench, "wrong answer; this store is asked no more", ""), 1);
     pass_while_heard(&bench, 50, WAIT_MS_MAX + LEASE_MS / 4);
     cr_assert_eq(count_lines(&bench, "waiting_for: store 01000000", "answers were wrong"), 1);
+    bench_close(&bench);
+}
+
+Test(broker_notes, a_sealed_draw_waits_for_no_store_that_was_given_up, .timeout = 10)
+{
+    struct bench bench;
+    struct message seal;
+    begin(&bench, 1);
+    bench_store(&bench, 50, 1, 1);
+    bench_store(&bench, 51, 2, 1);
+    bench_hello(&bench, 4, 0);
+    bench_stored(&bench, 50, 4, 0);
+    bench_stored(&bench, 51, 4, 0);
+    cr_assert_eq(bench_poll(&bench, 4, 1).kind, MESSAGE_FINISHED);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_SEAL, 0, &seal, NULL));
+    bench_sealed(&bench, 51, &seal.part.root);
+    pass_while_heard(&bench, 51, LEASE_MS + LEASE_MS / 2);
+    cr_assert_eq(count_lines(&bench, "store 01000000 to ", "other_stores: 1"), 1);
+    pass_while_heard(&bench, 51, bench.options.store_grace_ms + WAIT_MS_MAX);
+    cr_assert_eq(count_lines(&bench, "store 02000000 to count its batches", "other_stores: 0"), 1);
     bench_close(&bench);
 }

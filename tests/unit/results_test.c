@@ -88,13 +88,24 @@ static bool has_nothing_to_ask(struct count_bench *bench, uint32_t store)
                        &bytes) == STATUS_END;
 }
 
-static enum status find(struct count_bench *bench, uint32_t store,
-                        const struct message_count *count, uint32_t agency, uint32_t seq,
-                        uint32_t row, uint32_t number)
+static enum status find_page(struct count_bench *bench, uint32_t store,
+                             const struct message_count *count, uint32_t agency,
+                             const struct item_winner *winners, uint32_t items)
 {
-    uint8_t buffer[ITEM_BYTES_MAX];
+    uint8_t buffer[2 * ITEM_BYTES_MAX];
     size_t bytes = 0;
-    struct item_winner item = {
+    struct message_found found = {.question_epoch = count->question_epoch,
+                                  .question = count->question,
+                                  .agency = agency,
+                                  .items = items};
+    for (uint32_t i = 0; i < items; i++)
+        cr_assert_eq(item_pack_winner(buffer, sizeof buffer, &bytes, &winners[i]), STATUS_OK);
+    return results_found(bench->results, store, &found, (struct slice){buffer, bytes});
+}
+
+static struct item_winner winner_at(uint32_t seq, uint32_t row, uint32_t number)
+{
+    return (struct item_winner){
         .seq = seq,
         .row = row,
         .bet = {.first_name = {(const uint8_t *)"A", 1},
@@ -103,12 +114,22 @@ static enum status find(struct count_bench *bench, uint32_t store,
                 .birthdate = {(const uint8_t *)"2000-01-01", 10},
                 .number = number},
     };
-    struct message_found found = {.question_epoch = count->question_epoch,
-                                  .question = count->question,
-                                  .agency = agency,
-                                  .items = 1};
-    cr_assert_eq(item_pack_winner(buffer, sizeof buffer, &bytes, &item), STATUS_OK);
-    return results_found(bench->results, store, &found, (struct slice){buffer, bytes});
+}
+
+static enum status find(struct count_bench *bench, uint32_t store,
+                        const struct message_count *count, uint32_t agency, uint32_t seq,
+                        uint32_t row, uint32_t number)
+{
+    const struct item_winner winner = winner_at(seq, row, number);
+    return find_page(bench, store, count, agency, &winner, 1);
+}
+
+/* Two rows of agency 3's batch 0 in one page. */
+static enum status find_two(struct count_bench *bench, uint32_t store,
+                            const struct message_count *count, uint32_t row, uint32_t next_row)
+{
+    const struct item_winner winners[] = {winner_at(0, row, 7), winner_at(0, next_row, 7)};
+    return find_page(bench, store, count, 3, winners, 2);
 }
 
 static enum status end(struct count_bench *bench, uint32_t store, const struct message_count *count,
@@ -241,6 +262,21 @@ Test(results, counts_a_winner_once_when_its_page_comes_twice, .timeout = 10)
     cr_assert_eq(find(&bench, 0, &count, 3, 1, 1, 7), STATUS_STALE);
     cr_assert_eq(find(&bench, 0, &count, 3, 0, 1, 7), STATUS_STALE, "pages come in order");
     cr_assert_eq(end(&bench, 0, &count, 8, 1, body), STATUS_OK);
+    close_bench(&bench);
+}
+
+/* A page that has come before repeats from its first winner on. */
+Test(results, rejects_a_page_that_goes_back, .timeout = 10)
+{
+    struct count_bench bench;
+    struct slice body;
+    open_bench(&bench);
+    hold(&bench, 0, 3, 0, 4);
+    struct message_count count = ask(&bench, 0, &body);
+    cr_assert_eq(find_two(&bench, 0, &count, 1, 1), STATUS_WRONG);
+    cr_assert_eq(find_two(&bench, 0, &count, 1, 0), STATUS_WRONG);
+    cr_assert_eq(find_two(&bench, 0, &count, 0, 1), STATUS_OK);
+    cr_assert_eq(find_two(&bench, 0, &count, 0, 1), STATUS_STALE);
     close_bench(&bench);
 }
 
