@@ -34,7 +34,7 @@ SIM := plan file network trace broker_actor worker_actor agency_actor told insid
     mishaps world choices states parts part_barrier part_ledger part_count
 SIM_MAINS := main exhaust
 BENCH := hot_path journal worker_store
-SOCKET := socket socket_open loop loop_batches agency broker worker
+SOCKET := socket socket_open delivery loop loop_batches agency broker worker
 UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
     clock log options stop address agency_hello agency_replies agency_result \
     agency_sending archive barrier batch_faults broker_draw broker_forget broker_inventory \
