@@ -1,6 +1,8 @@
 /* A whole worker (core, loop, LMDB store, socket) in a process of its own, and a broker played
  * by the test on a real ROUTER, message by message. */
 #include <criterion/criterion.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +34,26 @@ static struct {
     struct slice peer; /* routing id of the worker, in peer_bytes */
     uint8_t peer_bytes[256];
 } world;
+
+/* ---- a name service ---- */
+
+#define BROKER_NAME "broker.invalid" /* RFC 6761: no other one knows it */
+
+static char named[sizeof world.address.host]; /* the address that it stands for */
+static int lookups_to_fail;
+
+/* In place of the C library's, which has all other names. */
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *wanted,
+                struct addrinfo **found)
+{
+    int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    *(void **)&next = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (strcmp(host, BROKER_NAME) != 0)
+        return next(host, service, wanted, found);
+    if (lookups_to_fail-- > 0)
+        return EAI_NONAME;
+    return next(named, service, wanted, found);
+}
 
 /* ---- the worker's process ---- */
 
@@ -284,6 +306,27 @@ Test(worker_socket, waits_for_a_broker_that_comes_later)
     await_log("action: connect"); /* a broker that is there at once would show nothing */
     bind_broker();
     welcome(LEASE_MS);
+}
+
+Test(worker_socket, looks_an_unknown_name_up_once_a_second_and_complains_once)
+{
+    char log[4096];
+    struct address numeric = world.address;
+    snprintf(named, sizeof named, "%s", numeric.host);
+    snprintf(world.address.host, sizeof world.address.host, BROKER_NAME);
+    lookups_to_fail = 2;
+    int64_t began_at = clock_now_ms();
+    start_worker();
+    world.address = numeric;
+    bind_broker();
+    await(MESSAGE_REGISTER);
+    cr_expect_geq(clock_now_ms() - began_at, 2 * RETRY_MS);
+    ssize_t bytes = read(world.log, log, sizeof log - 1); /* it was said before */
+    cr_assert_gt(bytes, 0);
+    log[bytes] = '\0';
+    const char *complaint = strstr(log, "cannot find the host '" BROKER_NAME "'");
+    cr_assert_not_null(complaint, "%s", log);
+    cr_expect_null(strstr(complaint + 1, "cannot find the host"), "%s", log);
 }
 
 Test(worker_socket, dials_again_when_the_broker_is_silent)

@@ -111,6 +111,21 @@ static int serve(void *argument)
     _exit(stop_take(stop) == SIGTERM ? 0 : 96);
 }
 
+/* Is told to end, says so, and does not. */
+static int stay(void *argument)
+{
+    (void)argument;
+    int stop;
+    if (stop_begin(&stop) != STATUS_OK)
+        _exit(97);
+    say_begun();
+    struct pollfd wait_for = {.fd = stop, .events = POLLIN};
+    poll(&wait_for, 1, 15000);
+    say_begun();
+    poll(NULL, 0, 15000);
+    _exit(96);
+}
+
 static int refuse(void *argument)
 {
     (void)argument;
@@ -133,6 +148,27 @@ Test(pool, hands_on_sigterm_and_ends_with_its_workers)
     cr_expect_eq(await_exit(pool), 0);
     for (int i = 0; i < 3; i++)
         cr_expect_neq(kill(pids[i], 0), 0);
+}
+
+Test(pool, kills_a_worker_that_does_not_end)
+{
+    pid_t pid;
+    pid_t pool = start_pool(1, stay);
+    await_begun(1, &pid);
+    cr_assert_eq(kill(pool, SIGTERM), 0);
+    cr_expect_eq(await_exit(pool), 128 + SIGKILL);
+    cr_expect_neq(kill(pid, 0), 0);
+}
+
+Test(pool, ends_well_when_somebody_else_kills_a_worker_that_is_to_end)
+{
+    pid_t pid;
+    pid_t pool = start_pool(1, stay);
+    await_begun(1, &pid);
+    cr_assert_eq(kill(pool, SIGTERM), 0);
+    await_begun(1, &pid);
+    cr_assert_eq(kill(pid, SIGKILL), 0);
+    cr_expect_eq(await_exit(pool), 0);
 }
 
 Test(pool, starts_a_killed_worker_again)
