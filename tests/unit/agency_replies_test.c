@@ -101,20 +101,24 @@ Test(agency_replies, what_another_agency_is_told_is_ignored)
 }
 
 /* [M-22] */
-Test(agency_replies, digests_of_another_agency_are_ignored)
+Test(agency_replies, digests_of_another_agency_or_place_are_ignored)
 {
     struct stage stage = begin();
     stage_all_sent(&stage, 2);
     stage_refuse(&stage, REFUSAL_DECLARATION, 0);
     cr_assert_eq(stage.request.kind, MESSAGE_DIGESTS);
     static const uint8_t zeros[2 * DIGEST_BYTES];
-    const struct message other = {
+    struct message other = {
         .kind = MESSAGE_DIGEST_PAGE,
         .draw = DRAW,
         .digest_page = {.agency = AGENCY + 1, .attempt = 1, .upto = 2, .total = 2},
     };
     stage_answer(&stage, &other, (struct slice){zeros, sizeof(zeros)});
     cr_assert_eq(ignored(&stage), 1);
+    other.digest_page.agency = AGENCY;
+    other.digest_page.from = 1;
+    stage_answer(&stage, &other, (struct slice){zeros, sizeof(zeros)});
+    cr_assert_eq(ignored(&stage), 2);
     cr_assert_eq(agency_state(stage.agency), AGENCY_NAMING);
     stage_end(&stage);
 }
