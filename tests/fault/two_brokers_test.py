@@ -46,6 +46,10 @@ class TwoBrokers(FaultCase):
             draw["worker 1"].wait_line("registro .* epoch: 2")
             if is_cut_off:
                 self.assertGreater(self.host.connections(), 0, "the link is not cut")
+            if is_copied:
+                with draw.journal(cluster.path("broker")) as journal:
+                    epoch, = journal.execute("SELECT number FROM epoch").fetchone()
+                self.assertEqual(epoch, 1, "the second is on the first's journal")
             yield sealed
 
     def pause_first(self):
