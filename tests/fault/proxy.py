@@ -37,7 +37,7 @@ class Way:
     def __init__(self, source, sink):
         self.source, self.sink = source, sink
         self.queue, self.queued = [], 0  # of (when, bytes)
-        self.passed, self.pieces = 0, 0
+        self.passed, self.pieces, self.largest = 0, 0, 0
         self.has_ended = False
 
 
@@ -103,7 +103,7 @@ class Proxy:
 
     def count(self):
         """Ends all connections. For each (port, way) what has passed in all: bytes, the sends of
-        pieces, and the TCP segments that became of them."""
+        pieces, the largest of them, and the TCP segments that became of them."""
         self._order(self._reset_all)
         return self.passed
 
@@ -174,6 +174,8 @@ class Proxy:
         self.pairs.append(pair)
 
     def _read(self, pair, end):
+        if end.fileno() < 0:
+            return  # half_open() has closed it since select() told of it
         way = pair.ways[end is pair.server]
         try:
             received = end.recv(RECEIVE_BYTES)
@@ -269,8 +271,11 @@ class Proxy:
         at, bytes_max, send = 0, len(left), way.sink.send
         try:
             for size in itertools.islice(self.sizes, PIECES_AT_ONCE):
-                at += send(left[at:at + size])
+                sent = send(left[at:at + size])
+                at += sent
                 way.pieces += 1
+                if sent > way.largest:
+                    way.largest = sent
                 if at == bytes_max:
                     break
         except BlockingIOError:
@@ -290,8 +295,9 @@ class Proxy:
             return
         self.pairs.remove(pair)
         for name, way in zip(WAYS, pair.ways):
-            self.passed[PORTS[pair.offset], name].update(
-                bytes=way.passed, pieces=way.pieces, segments=segments_of(way.sink))
+            passed = self.passed[PORTS[pair.offset], name]
+            passed.update(bytes=way.passed, pieces=way.pieces, segments=segments_of(way.sink))
+            passed["largest"] = max(passed["largest"], way.largest)
         for end in (pair.client, pair.server):
             try:
                 self.selector.unregister(end)
