@@ -22,6 +22,8 @@ enum status agency_create(const struct agency_terms *terms, struct agency **agen
     created->plan = terms->plan;
     window_begin(&created->window, terms->in_flight_batches_max);
     pace_begin(&created->pace, terms->jitter_seed);
+    created->stalled_at = INT64_MAX;
+    created->stalled_ms = STALLED_MS_MIN;
     *agency = created;
     return STATUS_OK;
 }

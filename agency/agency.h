@@ -36,6 +36,7 @@ enum agency_order {
     AGENCY_ORDER_READ = 2,  /* start to cut the file under agency_plan(); given once */
     AGENCY_ORDER_PAGE = 4,  /* write the winners of the RESULT just taken behind the others */
     AGENCY_ORDER_STORE = 8, /* make the winners' file durable, then agency_on_stored() */
+    AGENCY_ORDER_TELL_STALLED = 16, /* beside DIAL: replies came, and nothing that was sent did */
 };
 
 /* Why an agency ended. */

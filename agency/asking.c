@@ -119,10 +119,11 @@ void agency_close_asked(struct agency *agency)
     pace_answered(&agency->pace);
 }
 
-static void redial(struct agency *agency)
+void agency_redial(struct agency *agency)
 {
     (void)agency_enter(agency, EVENT_REDIAL);
     agency->orders |= AGENCY_ORDER_DIAL;
+    agency->stalled_at = INT64_MAX;
     agency->hello_from = 0;
     agency->poll_from = 0;
     pace_redialled(&agency->pace);
@@ -144,7 +145,7 @@ static void give_up_waiting(struct agency *agency, int64_t now_ms)
     } else if (agency->is_heard && agency->unanswered >= agency->terms.retries_max) {
         agency_fail(agency, AGENCY_CAUSE_UNANSWERED);
     } else if (is_tired) {
-        redial(agency);
+        agency_redial(agency);
     }
 }
 

@@ -49,9 +49,12 @@ struct agency {
 
     /* Asking. */
     struct asked asked;
-    int64_t ask_at;   /* when none is out */
-    int64_t begun_at; /* for the connect timeout */
-    int64_t moved_at; /* something moved: for the wait timeout */
+    int64_t ask_at;     /* when none is out */
+    int64_t begun_at;   /* for the connect timeout */
+    int64_t moved_at;   /* something moved: for the wait timeout */
+    int64_t stalled_at; /* since when what is in flight arrives nowhere; INT64_MAX: it arrives */
+    int64_t
+        stalled_ms; /* how long that is borne: twice as long after each dial that did not help */
     uint32_t unanswered;
     uint32_t hello_from;
     uint32_t poll_from;
@@ -70,6 +73,8 @@ bool agency_enter(struct agency *agency, enum agency_event event);
 void agency_fail(struct agency *agency, enum agency_cause cause);
 /* SENDING and READING end when there is nothing left to send or read. */
 void agency_advance(struct agency *agency, int64_t now_ms);
+/* Closes the sockets and begins anew with HELLO. */
+void agency_redial(struct agency *agency);
 /* The request that was out is answered. */
 void agency_close_asked(struct agency *agency);
 

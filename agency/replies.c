@@ -173,6 +173,29 @@ static int64_t next_poll_at(struct agency *agency, int64_t now_ms,
     return now_ms + pace_barrier(&agency->pace);
 }
 
+/* Replies come, and tell nothing new of what is in flight; the newest round is not seen, though the
+ * broker reads bets. Then the link that bets go over is at fault: it may be the only one. returns
+ * true when that was so for too long: the agency dials anew. */
+static bool is_stalled(struct agency *agency, int64_t now_ms, const struct message_wait *wait,
+                       bool has_changed, bool is_seen)
+{
+    bool may_be =
+        !is_seen && !has_changed && wait->window_bytes > 0 && agency->window.flying.members > 0;
+    if (!may_be) {
+        agency->stalled_at = INT64_MAX;
+        if (is_seen || has_changed)
+            agency->stalled_ms = STALLED_MS_MIN;
+        return false;
+    }
+    if (agency->stalled_at == INT64_MAX)
+        agency->stalled_at = now_ms;
+    if (now_ms - agency->stalled_at < agency->stalled_ms)
+        return false;
+    if (agency->stalled_ms < STALLED_MS_MAX)
+        agency->stalled_ms *= 2;
+    return true;
+}
+
 static void on_wait(struct agency *agency, int64_t now_ms, const struct message_wait *wait,
                     bool is_finished)
 {
@@ -201,6 +224,13 @@ static void on_wait(struct agency *agency, int64_t now_ms, const struct message_
         (void)agency_enter(agency, is_finished ? EVENT_FINISHED : EVENT_NOT_FINISHED);
     }
     agency->ask_at = next_poll_at(agency, now_ms, &change);
+    bool has_changed = change.gained > 0 || change.lost > 0 || change.missing > 0;
+    if (is_stalled(agency, now_ms, wait, has_changed, told.round_seen == newest)) {
+        agency->ask_at = now_ms;
+        agency->orders |= AGENCY_ORDER_TELL_STALLED;
+        agency_redial(agency);
+        return;
+    }
     agency_advance(agency, now_ms);
 }
 

@@ -90,6 +90,7 @@ enum status broker_start(struct broker *broker, const struct epoch *epoch, int64
     broker->is_started = true;
     broker->own = *epoch;
     broker->ticked_at = now_ms;
+    broker->wanted_at = now_ms;
     broker->served_at = now_ms;
     broker->held_up_at = now_ms;
     /* Silence is counted from now on, not from a clock that stood at 0. */
@@ -121,6 +122,7 @@ int64_t broker_tick(struct broker *broker, int64_t now_ms, int64_t wall_ms)
         return due_at;
     due_at = earlier(due_at, upkeep_stores(broker, now_ms));
     if (broker->recovery != NULL) {
+        broker->wanted_at = now_ms;
         recover_step(broker);
         return due_at;
     }
@@ -129,6 +131,8 @@ int64_t broker_tick(struct broker *broker, int64_t now_ms, int64_t wall_ms)
     phases_step(broker, wall_ms);
     bool has_more = phases_send_seals(broker);
     has_more = upkeep_dispatch(broker, now_ms) || has_more;
+    if (broker_wants_bets(broker))
+        broker->wanted_at = now_ms;
     upkeep_note_waiting(broker, now_ms);
     upkeep_note_held_up(broker, now_ms);
     if (broker->verdict == STATUS_OK)

@@ -76,6 +76,17 @@ static bool settle_attempt(struct broker *broker, const struct request *request,
     return true;
 }
 
+/* Nothing, while no bets were read for a lease: an agency that hears nothing new then knows that it
+ * is not its link that is at fault. */
+static uint64_t advise_window(const struct broker *broker, const struct member *member,
+                              int64_t now_ms)
+{
+    if (now_ms - broker->wanted_at >= broker->options.lease_ms)
+        return 0;
+    return roll_window(broker->roll, member, broker->options.queue_bytes, now_ms,
+                       broker->options.lease_ms);
+}
+
 static void on_hello(struct broker *broker, const struct request *request)
 {
     const struct message_hello *hello = &request->message->hello;
@@ -113,8 +124,7 @@ static void on_hello(struct broker *broker, const struct request *request)
         .attempt = member->attempt,
         .plan = member->plan,
         .from = hello->from,
-        .window_bytes = roll_window(broker->roll, member, broker->options.queue_bytes,
-                                    request->now_ms, broker->options.lease_ms),
+        .window_bytes = advise_window(broker, member, request->now_ms),
         .frame_bytes_max = FRAME_BYTES_MAX,
         .batch_bytes_max = BATCH_BYTES_MAX,
         .batches_max = BATCHES_MAX,
@@ -219,8 +229,7 @@ static void answer_wait(struct broker *broker, const struct request *request,
         .durable =
             pack_ranges(broker, ledger_durable(broker->ledger, index), poll->from, &durable_upto),
         .held = pack_ranges(broker, dispatch_held(broker->dispatch, index), poll->from, &held_upto),
-        .window_bytes = roll_window(broker->roll, member, broker->options.queue_bytes,
-                                    request->now_ms, broker->options.lease_ms),
+        .window_bytes = advise_window(broker, member, request->now_ms),
         .phase = draw_phase(broker->state),
         .agencies_finished = barrier_finished_count(broker->barrier),
         .agencies_expected = barrier_expected_count(broker->barrier),

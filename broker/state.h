@@ -50,6 +50,7 @@ struct broker {
     bool is_decided; /* the barrier's timeout was decided */
 
     int64_t ticked_at;
+    int64_t wanted_at;    /* bets were wanted then, the last time */
     int64_t served_at;    /* a batch was sent on, none waited, or it was said what they wait for */
     int64_t held_up_at;   /* no draw was held up by a store, or it was said by which */
     int64_t linger_until; /* INT64_MAX: draws are left */

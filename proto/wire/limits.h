@@ -46,6 +46,8 @@ enum {
     UNANSWERED_REDIAL = 3, /* unanswered requests after which an agency dials anew */
     WAIT_MS_MIN = 1000,    /* shortest and longest pause between POLLs of a waiting agency */
     WAIT_MS_MAX = 15000,
+    STALLED_MS_MIN = 9000, /* three leases: before an agency to whom replies come dials anew */
+    STALLED_MS_MAX = 144000,
 
     /* Credit and queue. */
     CREDIT_BYTES_MAX = 8 * 1024 * 1024, /* outstanding per worker */

@@ -99,6 +99,14 @@ class Link(FaultCase):
             self.assertGreater(way["bytes"], BET_BYTES_MIN * BETS)
             self.assertLess(way["bytes"], SEGMENT_BYTES_MEAN_MAX * way["segments"])
 
+    def test_half_open_for_bets_alone(self):
+        """Requests are answered as ever, and nothing that is sent arrives."""
+        with self.linked("sending") as draw:
+            self.proxy.half_open("bets")
+            draw.let_go()
+            self.complete()
+            self.assertIn("nothing that is sent to it arrives: dialing anew", draw.logs("agency"))
+
     def test_200_ms_later(self):
         with self.linked(linger=30) as draw:
             self.proxy.disturb(delay_s=DELAY_S)

@@ -89,10 +89,10 @@ class Proxy:
     def heal(self):
         self._order(self._heal)
 
-    def half_open(self):
-        """The broker's end of every connection goes away; the other end is not told, and whatever
-        it sends is swallowed. New connections are as ever."""
-        self._order(self._half_open)
+    def half_open(self, *ports):
+        """The broker's end of every connection (of these ports) goes away; the other end is not
+        told, and whatever it sends is swallowed. New connections are as ever."""
+        self._order(lambda: self._half_open(ports or PORTS))
 
     def switch_to(self, target):
         """New connections go to another broker; the old ones stay."""
@@ -314,9 +314,9 @@ class Proxy:
         self.sizes, self.delay_s, self.reset_s = None, 0, 0
         self.reset_at = None
 
-    def _half_open(self):
+    def _half_open(self, ports):
         for pair in self.pairs:
-            if not pair.is_half:
+            if not pair.is_half and PORTS[pair.offset] in ports:
                 pair.is_half = True
                 self._register(pair.server, 0, pair)
                 self._reset(pair.server)

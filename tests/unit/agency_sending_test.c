@@ -178,6 +178,57 @@ Test(agency_sending, restarted_broker_that_has_seen_no_round_makes_nothing_missi
     stage_end(&stage);
 }
 
+/* Answers polls with the same for so long, unless it dials anew. returns how long that took. */
+static int64_t answer_the_same(struct stage *stage, uint64_t window_bytes, int64_t at_most_ms)
+{
+    int64_t began_at = stage->now_ms;
+    stage->orders = 0;
+    while (stage->now_ms - began_at < at_most_ms && (stage->orders & AGENCY_ORDER_DIAL) == 0) {
+        if (stage->request.kind != MESSAGE_POLL)
+            stage_until(stage, MESSAGE_POLL);
+        struct message reply = stage_wait_reply(stage, 0, 1, 0, 0);
+        reply.wait.window_bytes = window_bytes;
+        stage->request.kind = MESSAGE_OK;
+        stage_answer(stage, &reply, (struct slice){0});
+    }
+    return stage->now_ms - began_at;
+}
+
+Test(agency_sending, dials_anew_when_replies_come_and_nothing_that_is_sent_arrives)
+{
+    struct stage stage = begin();
+    stage_admit(&stage, 0);
+    stage_cut(&stage, 2);
+    cr_assert_eq(stage_send(&stage, 2), 2);
+    stage_tell(&stage, 0, 1, 0, 0);
+    int64_t took_ms = answer_the_same(&stage, WINDOW_BYTES, STALLED_MS_MAX);
+    cr_assert(took_ms >= STALLED_MS_MIN && took_ms < STALLED_MS_MIN + 3 * PACE_QUICK_MS_MAX);
+    cr_assert(stage.orders & AGENCY_ORDER_TELL_STALLED);
+    cr_assert_eq(stage.request.kind, MESSAGE_HELLO);
+    stage_admit(&stage, 1);
+    took_ms = answer_the_same(&stage, WINDOW_BYTES, STALLED_MS_MAX);
+    cr_assert(took_ms >= 2 * STALLED_MS_MIN, "less often when that did not help");
+    stage_admit(&stage, 1);
+    stage_tell(&stage, 1, 1, 0, 0); /* its MARK is seen */
+    cr_assert_eq(stage_send(&stage, 2), 1, "and the batch is missing");
+    took_ms = answer_the_same(&stage, WINDOW_BYTES, STALLED_MS_MAX);
+    cr_assert(took_ms < 2 * STALLED_MS_MIN, "as soon again once that has helped");
+    stage_end(&stage);
+}
+
+Test(agency_sending, does_not_dial_anew_while_the_broker_reads_no_bets)
+{
+    struct stage stage = begin();
+    stage_admit(&stage, 0);
+    stage_cut(&stage, 2);
+    cr_assert_eq(stage_send(&stage, 2), 2);
+    stage_tell(&stage, 0, 1, 0, 0);
+    cr_assert_geq(answer_the_same(&stage, 0, STALLED_MS_MAX), STALLED_MS_MAX);
+    cr_assert(answer_the_same(&stage, WINDOW_BYTES, STALLED_MS_MAX) >= STALLED_MS_MIN,
+              "it is counted from the end of that on");
+    stage_end(&stage);
+}
+
 Test(agency_sending, durable_before_it_was_cut_is_not_sent_and_comes_back_when_lost)
 {
     struct stage stage = begin();

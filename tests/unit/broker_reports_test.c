@@ -197,19 +197,46 @@ Test(broker_reports, an_inventory_that_stops_half_way_is_forgotten_after_a_lease
     expect_as_before();
 }
 
-Test(broker_reports, bets_are_wanted_while_the_queue_is_under_its_budget)
+/* Store 1 takes no more, and the queue is full. */
+static void fill_queue(void)
 {
-    cr_assert(broker_wants_bets(bench.broker));
     const uint8_t nothing[] = {0x90};
     const struct message returned = {
         .kind = MESSAGE_RETURNED,
         .draw = 1,
         .returned = {.agency = 4, .attempt = 1, .seqs = {nothing, sizeof nothing}},
     };
-    report(&returned); /* it takes no more */
+    report(&returned);
     uint32_t seq = 1;
     while (broker_wants_bets(bench.broker) && seq < 5000)
         bench_batch(&bench, 4, seq++);
     cr_assert_lt(seq, 5000);
+}
+
+Test(broker_reports, bets_are_wanted_while_the_queue_is_under_its_budget)
+{
+    cr_assert(broker_wants_bets(bench.broker));
+    fill_queue();
     cr_assert_geq(bench.payloads, (int)(bench.options.queue_bytes / 1024));
+}
+
+/* [M-71] */
+Test(broker_reports, the_window_is_0_while_no_bets_were_read_for_a_lease)
+{
+    const struct message hello = {
+        .kind = MESSAGE_HELLO,
+        .draw = 1,
+        .hello = {.agency = 4,
+                  .incarnation = 1,
+                  .plan = {.bets_max = 1, .bytes_max = BATCH_BYTES_MIN}},
+    };
+    fill_queue();
+    bench_pass(&bench, LEASE_MS - 1);
+    cr_assert_gt(bench_poll(&bench, 4, -1).wait.window_bytes, 0, "it may be about to read on");
+    bench_pass(&bench, LEASE_MS / 4);
+    cr_assert_eq(bench_poll(&bench, 4, -1).wait.window_bytes, 0);
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).admitted.window_bytes, 0);
+    bench_store(&bench, 51, 2, 1);
+    cr_assert(broker_wants_bets(bench.broker));
+    cr_assert_gt(bench_poll(&bench, 4, -1).wait.window_bytes, 0);
 }
