@@ -137,6 +137,8 @@ int64_t broker_tick(struct broker *broker, int64_t now_ms, int64_t wall_ms)
     upkeep_note_held_up(broker, now_ms);
     if (broker->verdict == STATUS_OK)
         phases_go_on(broker, now_ms);
+    if (broker->verdict != STATUS_OK) /* a draw that could not open has no barrier to ask */
+        return due_at;
     return has_more ? now_ms : earlier(due_at, phases_due_at(broker, now_ms, wall_ms));
 }
 

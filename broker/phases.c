@@ -247,7 +247,8 @@ void phases_go_on(struct broker *broker, int64_t now_ms)
         if (status != STATUS_OK)
             broker_fail(broker, status, "cannot open draw %u: %s", terms.number.draw,
                         status_text(status));
-        forget_old_draw(broker);
+        else
+            forget_old_draw(broker);
         return;
     }
     if (broker->linger_until == INT64_MAX)

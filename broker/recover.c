@@ -98,7 +98,11 @@ void recover_take_part(struct broker *broker, uint32_t store, const struct messa
     struct manifest *manifest = NULL;
     enum status status = recovery_take_part(broker->recovery, store, message->draw, &message->part,
                                             body, broker->hasher, &manifest);
-    if (status != STATUS_OK)
+    /* The manifest may be right: another process has to read it. */
+    if (status == STATUS_NO_MEMORY)
+        broker_fail(broker, status, "cannot take the manifest of draw %u: %s", message->draw,
+                    status_text(status));
+    else if (status != STATUS_OK)
         broker_note(broker, "recuperacion", NOTE_FAIL, "draw: %u | reason: a store's manifest: %s",
                     message->draw, status_text(status));
     if (manifest == NULL)
