@@ -76,12 +76,18 @@ void agency_actor_start(struct world *world, uint32_t index)
         terms.in_flight_batches_max = dice_below(&world->dice, 4);
     }
     actor->must_start_over = false;
-    CHECK(agency_create(&terms, &actor->agency) == STATUS_OK);
+    enum status status;
+    RUN_CORE(status = agency_create(&terms, &actor->agency));
     actor->is_up = true;
     actor->paused_until_ms = 0;
     actor->is_reading = false;
     actor->rows_read = 0;
     actor->winners_count = 0;
+    if (status != STATUS_OK) {
+        CHECK(status == STATUS_NO_MEMORY);
+        agency_actor_crash(world, index);
+        return;
+    }
     agency_begin(actor->agency, world->now_ms);
     world_trace(world, "agency %u starts%s with version %u of its file", index + 1,
                 terms.starts_over ? " over" : "", actor->version);
@@ -160,7 +166,7 @@ static void read_on(struct world *world, uint32_t index)
         digest_batch(actor->hasher, actor->draw, index + 1, seq, rows, body, &cut.digest);
         actor->batch_first_row[seq] = actor->rows_read;
         actor->rows_read += rows;
-        agency_on_cut(actor->agency, world->now_ms, &cut);
+        RUN_CORE(agency_on_cut(actor->agency, world->now_ms, &cut));
         return;
     }
     struct declaration declaration;
@@ -205,7 +211,7 @@ static void send_batches(struct world *world, uint32_t index)
         frames[1] = file_pack(rows_of(actor), agency_plan(actor->agency),
                               actor->batch_first_row[seq], buffer, &rows);
         network_send(world->network, LINE_BETS, index, 0, frames, 2, world->now_ms);
-        agency_on_sent(actor->agency, world->now_ms, seq);
+        RUN_CORE(agency_on_sent(actor->agency, world->now_ms, seq));
         const struct window *window = &actor->agency->window;
         if (window->flying.members > 1 && window->flying_bytes > window->bytes)
             world_violate(world, "[bounds] agency %u sends beyond its window", index + 1);
@@ -253,9 +259,9 @@ static bool takes_another_file(struct world *world, struct agency_actor *actor,
     return true;
 }
 
-/* What is to be tried again: its own patience was over; a process that ended before, by a clock
- * that was ahead or with another attempt, is still heard of; or journals were lost or copied, and
- * the broker that is there now says something else than the one before. */
+/* What is to be tried again: its own patience or memory was over; a process that ended before, by a
+ * clock that was ahead or with another attempt, is still heard of; or journals were lost or copied,
+ * and the broker that is there now says something else than the one before. */
 static bool may_try_again(const struct world *world, const struct agency_actor *actor)
 {
     const struct agency_outcome *outcome = agency_outcome(actor->agency);
@@ -263,6 +269,8 @@ static bool may_try_again(const struct world *world, const struct agency_actor *
     if (outcome->cause == AGENCY_CAUSE_CONNECT || outcome->cause == AGENCY_CAUSE_UNANSWERED ||
         outcome->cause == AGENCY_CAUSE_WAITED)
         return world->plan.is_impatient;
+    if (outcome->cause == AGENCY_CAUSE_MEMORY)
+        return machine_memory_failures() > 0;
     if (is_refused && outcome->refused.reason == REFUSAL_SUPERSEDED)
         return world->counts[MISHAP_CLOCK] > 0;
     if (is_refused && outcome->refused.reason == REFUSAL_ATTEMPT && world->counts[MISHAP_EDIT] > 0)
@@ -306,7 +314,7 @@ static struct slice take_letter(struct world *world, uint32_t index, const struc
     if (letter->line == LINE_WINNERS)
         agency_on_published(actor->agency, world->now_ms, &message);
     else if (letter->token == actor->token) /* CORRELATE drops the others */
-        agency_on_reply(actor->agency, world->now_ms, &message, body);
+        RUN_CORE(agency_on_reply(actor->agency, world->now_ms, &message, body));
     return body;
 }
 

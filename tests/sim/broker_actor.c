@@ -23,25 +23,6 @@ static void free_payload(void *payload)
     letter_free(payload);
 }
 
-/* -- connections -- */
-
-static void connect_party(struct world *world, enum line first, enum line last, uint32_t party)
-{
-    for (enum line line = first; line <= last; line++)
-        if (network_connection(world->network, line, party) == 0)
-            network_dial(world->network, line, party, world->address, true, world->now_ms);
-}
-
-void broker_actor_connect_all(struct world *world)
-{
-    if (!world->brokers[world->address].is_up)
-        return;
-    for (uint32_t i = 0; i < world->workers_count; i++)
-        connect_party(world, LINE_UP, LINE_DOWN, i);
-    for (uint32_t i = 0; i < world->plan.agencies; i++)
-        connect_party(world, LINE_BETS, LINE_WINNERS, i);
-}
-
 static void hang_up_all(struct world *world, uint32_t index)
 {
     for (enum line line = 0; line < LINES; line++)
@@ -90,6 +71,57 @@ static void copy_before_opening(struct world *world, struct broker_actor *actor)
             world_add_journal(world, journal_memory_copy(world->journals[actor->journal]));
 }
 
+/* The core, and what it writes into. errors: NO_MEMORY. */
+static enum status create_core(struct broker_actor *actor, struct journal_memory *journal)
+{
+    enum status status;
+    struct archive kept;
+    journal_memory_archive(journal, &kept);
+    archive_disk_begin(&actor->disk, &kept, &actor->archive);
+    RUN_CORE(status = outbox_create(MESSAGES_MAX, ARENA_BYTES, &actor->outbox));
+    if (status == STATUS_OK)
+        RUN_CORE(status = records_create(RECORDS_MAX, ARENA_BYTES, &actor->records));
+    if (status == STATUS_OK)
+        RUN_CORE(status = broker_create(&actor->options, actor->outbox, actor->records,
+                                        &actor->archive, free_payload, &actor->broker));
+    CHECK(status == STATUS_OK || status == STATUS_NO_MEMORY);
+    return status;
+}
+
+/* The journal is read and the core begins. errors: those of the core. */
+static enum status begin_core(struct world *world, struct broker_actor *actor,
+                              struct journal_memory *journal, const char **problem)
+{
+    uint64_t failures = machine_disk_failures();
+    enum status status;
+    RUN_CORE(status = journal_memory_load(journal, actor->broker));
+    if (status == STATUS_OK)
+        RUN_CORE(status = broker_start(actor->broker, &actor->epoch, world->now_ms));
+    (void)broker_verdict(actor->broker, problem);
+    return failures == machine_disk_failures() ? status : STATUS_IO;
+}
+
+/* Nothing has happened yet in this process. */
+static void reset_account(struct world *world, struct broker_actor *actor)
+{
+    actor->is_up = true;
+    actor->paused_until_ms = 0;
+    actor->started_at_ms = world->now_ms;
+    actor->turned_at_ms = world->now_ms;
+    actor->awake_ms = 0;
+    actor->journal_has_failed = false;
+    actor->welcomed_count = 0;
+    actor->registrations_count = 0;
+    memset(actor->registrations, 0, sizeof actor->registrations);
+}
+
+/* What a machine does not give ends the process, and the next one may have it. */
+static bool is_machines(const struct world *world, enum status status)
+{
+    return (status == STATUS_NO_MEMORY && plan_has(&world->plan, MISHAP_MEMORY)) ||
+           (status == STATUS_IO && plan_has(&world->plan, MISHAP_DISK));
+}
+
 void broker_actor_start(struct world *world, uint32_t index)
 {
     struct broker_actor *actor = &world->brokers[index];
@@ -98,29 +130,22 @@ void broker_actor_start(struct world *world, uint32_t index)
 
     copy_before_opening(world, actor);
     actor->options = options_of(world, actor);
-    CHECK(outbox_create(MESSAGES_MAX, ARENA_BYTES, &actor->outbox) == STATUS_OK);
-    CHECK(records_create(RECORDS_MAX, ARENA_BYTES, &actor->records) == STATUS_OK);
-    journal_memory_archive(journal, &actor->archive);
-    CHECK(broker_create(&actor->options, actor->outbox, actor->records, &actor->archive,
-                        free_payload, &actor->broker) == STATUS_OK);
+    reset_account(world, actor);
+    if (create_core(actor, journal) != STATUS_OK) {
+        broker_actor_crash(world, index);
+        return;
+    }
     actor->epoch.number = journal_memory_open(journal);
     for (size_t i = 0; i < ID_BYTES; i++)
         actor->epoch.id.bytes[i] = (uint8_t)dice_roll(&world->dice);
-    actor->is_up = true;
-    actor->paused_until_ms = 0;
-    actor->started_at_ms = world->now_ms;
-    actor->turned_at_ms = world->now_ms;
-    actor->awake_ms = 0;
-    actor->welcomed_count = 0;
-    actor->registrations_count = 0;
-    memset(actor->registrations, 0, sizeof actor->registrations);
     world_trace(world, "broker %u starts with epoch %llu%s", index,
                 (unsigned long long)actor->epoch.number,
                 actor->needs_recovery ? " to recover" : "");
-    enum status status = journal_memory_load(journal, actor->broker);
-    if (status == STATUS_OK)
-        status = broker_start(actor->broker, &actor->epoch, world->now_ms);
-    (void)broker_verdict(actor->broker, &problem);
+    enum status status = begin_core(world, actor, journal, &problem);
+    if (is_machines(world, status)) {
+        broker_actor_crash(world, index);
+        return;
+    }
     if (status == STATUS_CONFIG && actor->voids != 0) {
         actor->voids = 0; /* the draw is over by now: the operator leaves --void out */
         broker_actor_crash(world, index);
@@ -163,6 +188,11 @@ static void end_by_itself(struct world *world, uint32_t index, enum status verdi
                           const char *problem)
 {
     struct broker_actor *actor = &world->brokers[index];
+    if (is_machines(world, verdict)) {
+        world_trace(world, "broker %u ends: %s", index, problem);
+        broker_actor_crash(world, index);
+        return;
+    }
     bool is_replaced = journal_memory_epoch(world_journal(world, index)) != actor->epoch.number;
     if (verdict != STATUS_FENCED && verdict != STATUS_CONFIG)
         world_violate(world, "[starts] the broker gives up: %s", problem);
@@ -186,8 +216,12 @@ static void take_bets(struct world *world, struct broker_actor *actor, struct le
 {
     struct slice header = letter->frames[0];
     bool is_batch = letter->frames_count == 2;
-    broker_on_bets(actor->broker, header, is_batch ? letter->frames[1].bytes : 0,
-                   is_batch ? letter : NULL, world->now_ms);
+    const struct letter spoken = *letter; /* the core may free it */
+    struct broker_before before;
+    stranger_look(actor, letter, &before);
+    RUN_CORE(broker_on_bets(actor->broker, header, is_batch ? letter->frames[1].bytes : 0,
+                            is_batch ? letter : NULL, world->now_ms));
+    stranger_judge(world, actor, &spoken, &before);
     if (!is_batch)
         letter_free(letter);
 }
@@ -234,7 +268,7 @@ static void note_worker(struct broker_actor *actor, const struct letter *letter)
 {
     struct registration *registration = world_registration(actor, peer_of(letter));
     struct message message;
-    if (message_decode(letter->frames[0], &message) != STATUS_OK)
+    if (letter->is_strange || message_decode(letter->frames[0], &message) != STATUS_OK)
         return;
     if (registration == NULL && message.kind == MESSAGE_REGISTER)
         registration = &actor->registrations[actor->registrations_count++ % REGISTRATIONS_MAX];
@@ -265,18 +299,21 @@ static void take_letter(struct world *world, struct broker_actor *actor, struct 
 {
     struct slice nothing = {0};
     size_t records_before = records_count(actor->records);
+    struct broker_before before;
+    stranger_look(actor, letter, &before);
     switch (letter->line) {
     case LINE_BETS:
         queue_bets(actor, letter);
         return;
     case LINE_REQUEST:
-        broker_on_request(actor->broker, peer_of(letter), letter->frames[0], world->now_ms,
-                          world->now_ms);
+        RUN_CORE(broker_on_request(actor->broker, peer_of(letter), letter->frames[0], world->now_ms,
+                                   world->now_ms));
         break;
     case LINE_UP:
         note_worker(actor, letter);
-        broker_on_worker(actor->broker, peer_of(letter), letter->frames[0],
-                         letter->frames_count > 1 ? letter->frames[1] : nothing, world->now_ms);
+        RUN_CORE(broker_on_worker(actor->broker, peer_of(letter), letter->frames[0],
+                                  letter->frames_count > 1 ? letter->frames[1] : nothing,
+                                  world->now_ms));
         check_answer(world, actor, letter, records_before);
         break;
     case LINE_REPLY:
@@ -285,61 +322,11 @@ static void take_letter(struct world *world, struct broker_actor *actor, struct 
     case LINES:
         CHECK(letter->line == LINE_UP);
     }
+    stranger_judge(world, actor, letter, &before);
     letter_free(letter);
 }
 
-/* -- what goes out -- */
-
-static void send_down(struct world *world, const struct outbound *sent)
-{
-    uint32_t party = (uint32_t)(sent->peer & 0xff);
-    struct slice frames[LETTER_FRAMES] = {sent->header, sent->body};
-    uint32_t frames_count = sent->has_body ? 2 : 1;
-    if (sent->payload != NULL) {
-        const struct letter *batch = sent->payload;
-        frames[1] = batch->frames[0];
-        frames[2] = batch->frames[1];
-        frames_count = 3;
-    }
-    /* A ROUTER sends to the connection that it heard, or nowhere. */
-    if (network_connection(world->network, LINE_UP, party) == sent->peer >> 8)
-        network_send(world->network, LINE_DOWN, party, 0, frames, frames_count, world->now_ms);
-    free_payload(sent->payload);
-}
-
-static void send_reply(struct world *world, uint32_t index, const struct outbound *sent)
-{
-    struct slice frames[] = {sent->header, sent->body};
-    uint32_t party = (uint32_t)(sent->peer & 0xff);
-    if (network_leads_to(world->network, LINE_REPLY, party, index))
-        network_send(world->network, LINE_REPLY, party, sent->peer >> 8, frames,
-                     sent->has_body ? 2 : 1, world->now_ms);
-}
-
-/* To those whose subscription leads here: topics are compared as a SUB does. */
-static void send_winners(struct world *world, uint32_t index, const struct message *message,
-                         const struct outbound *sent)
-{
-    struct slice frames[] = {sent->header, sent->body};
-    for (uint32_t i = 0; i < world->plan.agencies; i++)
-        if (message->result.agency == i + 1 &&
-            network_leads_to(world->network, LINE_WINNERS, i, index))
-            network_send(world->network, LINE_WINNERS, i, 0, frames, 2, world->now_ms);
-}
-
-static void send(struct world *world, uint32_t index, const struct outbound *sent)
-{
-    struct message message;
-    CHECK(message_decode(sent->header, &message) == STATUS_OK);
-    world_trace_message(world, "broker", index, &message);
-    told_by_broker(world, index, sent);
-    if (sent->port == PORT_DISPATCH)
-        send_down(world, sent);
-    else if (sent->port == PORT_WINNERS)
-        send_winners(world, index, &message, sent);
-    else
-        send_reply(world, index, sent);
-}
+/* -- a turn -- */
 
 /* A batch that was given away must not leak when the process dies before it sends. */
 static void drop_unsent(struct broker_actor *actor, size_t from)
@@ -347,8 +334,6 @@ static void drop_unsent(struct broker_actor *actor, size_t from)
     for (size_t i = from; i < outbox_count(actor->outbox); i++)
         free_payload(outbox_at(actor->outbox, i)->payload);
 }
-
-/* -- a turn -- */
 
 static bool dies_here(struct world *world)
 {
@@ -375,16 +360,33 @@ static enum status commit_once(struct world *world, struct broker_actor *actor)
     return status == STATUS_OK && fails ? STATUS_AGAIN : status;
 }
 
-static enum status commit(struct world *world, struct broker_actor *actor)
+/* Why nothing more may be journaled or sent; OK and END: it may. The journal is asked first. */
+static enum status find_verdict(const struct broker_actor *actor, const char **problem)
 {
-    enum status status = STATUS_OK;
+    *problem = "the journal cannot be read";
+    return actor->journal_has_failed ? STATUS_IO : broker_verdict(actor->broker, problem);
+}
+
+static bool may_go_on(enum status status)
+{
+    return status == STATUS_OK || status == STATUS_END;
+}
+
+/* The turn's records, and those of what the core does once they are durable. */
+static enum status commit(struct world *world, struct broker_actor *actor, const char **problem)
+{
+    enum status status = find_verdict(actor, problem);
     actor->records_before = journal_memory_size(world->journals[actor->journal]);
-    while (status == STATUS_OK && records_count(actor->records) > 0) {
+    while (may_go_on(status) && records_count(actor->records) > 0) {
+        uint64_t failures = machine_disk_failures();
         status = commit_once(world, actor);
+        *problem = "another broker has taken its journal over";
         if (status != STATUS_OK)
             break;
         records_reset(actor->records);
-        broker_committed(actor->broker, world->now_ms);
+        RUN_CORE(broker_committed(actor->broker, world->now_ms));
+        actor->journal_has_failed = failures != machine_disk_failures();
+        status = find_verdict(actor, problem);
     }
     return status;
 }
@@ -423,33 +425,44 @@ static bool send_all(struct world *world, uint32_t index)
             drop_unsent(actor, sent);
             return false;
         }
-        send(world, index, outbox_at(actor->outbox, sent));
+        broker_actor_send(world, index, outbox_at(actor->outbox, sent));
     }
     outbox_reset(actor->outbox);
     return true;
 }
 
-void broker_actor_turn(struct world *world, uint32_t index, struct letter *letter)
+/* The core hears, and does what time demands. returns false when it waits for more to hear. */
+static bool run_core(struct world *world, struct broker_actor *actor, struct letter *letter)
 {
-    struct broker_actor *actor = &world->brokers[index];
-    const char *problem;
-
-    count_waking_hours(world, actor);
+    uint64_t failures = machine_disk_failures();
     if (letter != NULL)
         take_letter(world, actor, letter);
     take_waiting(world, actor);
-    if (letter != NULL && world_has_more(world, &actor->due_at_ms))
-        return;
-    actor->due_at_ms = broker_tick(actor->broker, world->now_ms, world->now_ms);
-    if (actor->due_at_ms <= world->now_ms)
+    bool waits = letter != NULL && world_has_more(world, &actor->due_at_ms);
+    if (!waits)
+        RUN_CORE(actor->due_at_ms = broker_tick(actor->broker, world->now_ms, world->now_ms));
+    if (actor->due_at_ms <= world->now_ms && !waits)
         actor->due_at_ms = world->now_ms + 1;
-    enum status status = dies_here(world) ? STATUS_AGAIN : commit(world, actor);
-    if (status != STATUS_OK) {
+    if (failures != machine_disk_failures())
+        actor->journal_has_failed = true;
+    return !waits;
+}
+
+void broker_actor_turn(struct world *world, uint32_t index, struct letter *letter)
+{
+    struct broker_actor *actor = &world->brokers[index];
+    const char *problem = "";
+
+    count_waking_hours(world, actor);
+    if (!run_core(world, actor, letter))
+        return;
+    enum status status = dies_here(world) ? STATUS_AGAIN : commit(world, actor, &problem);
+    if (!may_go_on(status)) {
         drop_unsent(actor, 0);
-        if (status == STATUS_FENCED)
-            end_by_itself(world, index, status, "another broker has taken its journal over");
-        else
+        if (status == STATUS_AGAIN)
             broker_actor_crash(world, index);
+        else
+            end_by_itself(world, index, status, problem);
         return;
     }
     take_events(world, index);
@@ -462,11 +475,8 @@ void broker_actor_turn(struct world *world, uint32_t index, struct letter *lette
         broker_actor_crash(world, index);
         return;
     }
-    enum status verdict = broker_verdict(actor->broker, &problem);
-    if (verdict == STATUS_END) /* who comes late finds a broker that was started again */
+    if (status == STATUS_END) /* who comes late finds a broker that was started again */
         broker_actor_crash(world, index);
-    else if (verdict != STATUS_OK)
-        end_by_itself(world, index, verdict, problem);
     else
         told_after_turn(world, index);
 }

@@ -30,7 +30,7 @@ struct order {
 
 static volatile uint64_t seed_under_way; /* for the signal's handler */
 
-/* A CHECK failed, or a sanitizer found something: says in which world. */
+/* A CHECK failed, a pointer led nowhere, or a sanitizer found something: says in which world. */
 static void on_abort(int signal_number)
 {
     char text[64];
@@ -150,6 +150,7 @@ int main(int argc, char **argv)
         return usage();
     struct sigaction aborts = {.sa_handler = on_abort};
     sigaction(SIGABRT, &aborts, NULL);
+    sigaction(SIGSEGV, &aborts, NULL);
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     uint64_t jobs = processors < 1 ? 1 : processors > JOBS_MAX ? JOBS_MAX : (uint64_t)processors;
     if (jobs > order.count)

@@ -4,7 +4,14 @@
 #include "tests/sim/store_memory.h"
 #include "tests/sim/world.h"
 
-enum { DISK_BYTES = 16384, PAUSE_MS_MAX = 20000, STALL_MS_MAX = 15000, ROT_CHOICES = 16 };
+enum {
+    DISK_BYTES = 16384,
+    PAUSE_MS_MAX = 20000,
+    STALL_MS_MAX = 15000,
+    ROT_CHOICES = 16,
+    ALLOCATIONS_MAX = 2000, /* of cores, until one fails, in the mildest world */
+    OPERATIONS_MAX = 3000,  /* of disks, likewise */
+};
 
 static uint32_t any_worker(struct world *world)
 {
@@ -77,7 +84,7 @@ static bool end_worker(struct world *world)
     struct worker_actor *actor = &world->workers[any_worker(world)];
     if (!actor->is_up)
         return false;
-    worker_drain(actor->worker, world->now_ms);
+    RUN_CORE(worker_drain(actor->worker, world->now_ms));
     actor->due_at_ms = world->now_ms;
     world_trace(world, "worker %u is told to end", (unsigned)(actor - world->workers));
     return true;
@@ -301,6 +308,20 @@ static bool void_draw(struct world *world)
     return true;
 }
 
+/* -- the machine -- */
+
+void world_wear_out(struct world *world)
+{
+    static const enum status ends[] = {STATUS_IO, STATUS_IO, STATUS_FULL, STATUS_VERSION};
+    struct dice *dice = &world->machine_dice;
+    uint32_t allocations = ALLOCATIONS_MAX / world->plan.harshness;
+    uint32_t operations = OPERATIONS_MAX / world->plan.harshness;
+    if (world_may(world, MISHAP_MEMORY) && !machine_will_fail_memory())
+        machine_fail_memory(1 + dice_below(dice, allocations), 1 + dice_below(dice, 2));
+    if (world_may(world, MISHAP_DISK) && !machine_will_fail_disk())
+        machine_fail_disk(1 + dice_below(dice, operations), ends[dice_below(dice, 4)]);
+}
+
 static const struct {
     enum mishap mishap;
     uint32_t millionths; /* of steps, in the mildest world */
@@ -330,6 +351,7 @@ void world_suffer(struct world *world)
 {
     if (world->is_healed || world->plan.faults == 0)
         return;
+    world_wear_out(world);
     for (size_t i = 0; i < sizeof mishaps / sizeof *mishaps; i++)
         if (world_strikes(world, mishaps[i].mishap, mishaps[i].millionths) &&
             mishaps[i].happen(world))
@@ -341,6 +363,8 @@ void world_heal(struct world *world)
     uint32_t old = 1 - world->address;
     world->is_healed = true;
     world_trace(world, "everything heals");
+    machine_fail_memory(0, 0);
+    machine_fail_disk(0, STATUS_OK);
     network_heal(world->network);
     for (uint32_t i = 0; i < world->workers_count; i++)
         if (world->workers[i].store != NULL)

@@ -208,7 +208,7 @@ void network_dial(struct network *network, enum line line, uint32_t party, uint3
 
 /* -- letters -- */
 
-static struct letter *copy_letter(const struct slice *frames, uint32_t frames_count)
+struct letter *letter_copy(const struct slice *frames, uint32_t frames_count)
 {
     struct letter *letter = calloc(1, sizeof *letter);
     size_t bytes = 1;
@@ -267,7 +267,7 @@ void network_send(struct network *network, enum line line, uint32_t party, uint6
         copies = 2;
     }
     for (uint32_t i = 0; i < copies; i++) {
-        struct letter *letter = copy_letter(frames, frames_count);
+        struct letter *letter = letter_copy(frames, frames_count);
         letter->line = line;
         letter->party = party;
         letter->token = token;

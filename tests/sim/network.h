@@ -31,6 +31,8 @@ struct letter {
     uint64_t connection; /* of that party on that line */
     uint32_t broker;     /* which one the connection leads to */
     uint64_t token;      /* REQUEST, REPLY: which request */
+    bool is_strange;     /* it came over no connection: a stranger says it */
+    bool is_nonsense;    /* and it must not change the broker */
     struct slice frames[LETTER_FRAMES];
     uint32_t frames_count;
     uint8_t *bytes; /* owned: what the frames lead into */
@@ -72,6 +74,7 @@ int64_t network_due_at(const struct network *network);
 /* Takes it out; the caller frees it with letter_free. NULL: nothing is due. */
 struct letter *network_take(struct network *network, int64_t now_ms);
 void letter_free(struct letter *letter);
+struct letter *letter_copy(const struct slice *frames, uint32_t frames_count);
 /* Gives back what was taken: it arrives at that time, in the order in which it was sent. */
 void network_postpone(struct network *network, struct letter *letter, int64_t at_ms);
 

@@ -39,7 +39,10 @@ enum {
     X(VOID, "void", "draws made void by the operator")                                        \
     X(SECOND_BROKER, "second-broker", "brokers replaced while they stood still, one journal") \
     X(COPIED_JOURNAL, "copied-journal", "brokers replaced on a copy of their journal")        \
-    X(LOST_JOURNAL, "lost-journal", "journals lost")
+    X(LOST_JOURNAL, "lost-journal", "journals lost")                                          \
+    X(MEMORY, "memory", "allocations of cores that failed")                                   \
+    X(DISK, "disk", "operations of disks that failed, of stores and journals")                \
+    X(STRANGER, "stranger", "messages of a stranger who speaks nonsense")
 
 enum mishap {
 #define X(kind, name, text) MISHAP_##kind,

@@ -151,10 +151,13 @@ static void check_admitted(const struct saying *saying)
 static void check_refused(const struct saying *saying)
 {
     enum refusal reason = saying->message->refused.reason;
+    uint32_t agency = saying->message->refused.agency;
+    bool is_nobody = agency == 0 || agency > saying->world->plan.agencies;
     if (reason == REFUSAL_VOID && !has(saying, RECORD_VOID))
         world_violate(saying->world, "[told] draw %u is told to be void, and is not journaled so",
                       saying->message->draw);
-    if (reason == REFUSAL_EXCLUDED && !has(saying, RECORD_DECISION))
+    /* Who took no part in a published draw is out of it as well (PROTOCOL.md, 12). */
+    if (reason == REFUSAL_EXCLUDED && !is_nobody && !has(saying, RECORD_DECISION))
         world_violate(saying->world, "[told] an agency is told to be excluded, and nothing is "
                                      "journaled");
 }

@@ -34,10 +34,19 @@ void worker_actor_start(struct world *world, uint32_t index)
     } else {
         store_memory_crash(actor->store, &opening);
     }
-    CHECK(outbox_create(WORKER_OUTBOX_MESSAGES, WORKER_OUTBOX_BYTES, &actor->outbox) == STATUS_OK);
-    CHECK(worker_create(&settings, actor->store, actor->outbox, &actor->worker) == STATUS_OK);
+    disk_begin(&actor->disk, actor->store);
     actor->is_up = true;
     actor->paused_until_ms = 0;
+    enum status status;
+    RUN_CORE(status = outbox_create(WORKER_OUTBOX_MESSAGES, WORKER_OUTBOX_BYTES, &actor->outbox));
+    if (status == STATUS_OK)
+        RUN_CORE(status =
+                     worker_create(&settings, &actor->disk.store, actor->outbox, &actor->worker));
+    if (status != STATUS_OK) {
+        CHECK(status == STATUS_NO_MEMORY);
+        worker_actor_crash(world, index);
+        return;
+    }
     actor->commits_seen = UINT64_MAX;
     world_trace(world, "worker %u starts", index);
     worker_actor_turn(world, index, NULL);
@@ -130,7 +139,7 @@ static void receive(struct world *world, uint32_t index, const struct letter *le
 {
     struct worker_actor *actor = &world->workers[index];
     bool must_refuse = is_outdated(actor, letter);
-    worker_receive(actor->worker, letter->frames, letter->frames_count, world->now_ms);
+    RUN_CORE(worker_receive(actor->worker, letter->frames, letter->frames_count, world->now_ms));
     for (size_t i = 0; must_refuse && i < outbox_count(actor->outbox); i++) {
         struct message message;
         CHECK(message_decode(outbox_at(actor->outbox, i)->header, &message) == STATUS_OK);
@@ -144,12 +153,15 @@ static void receive(struct world *world, uint32_t index, const struct letter *le
 }
 
 /* How a process may end by itself: it was told to; a sync failed; not even the reserve had room for
- * a seal; another process has opened the store, or a copy of it, since. */
+ * a seal; another process has opened the store, or a copy of it, since; its machine failed. */
 static bool may_end(const struct world *world, const struct worker_ending *ending)
 {
     bool is_copy = ending->status == STATUS_REFUSED && ending->dismissal == DISMISSAL_OPENING;
+    bool is_memory = ending->status == STATUS_NO_MEMORY && machine_memory_failures() > 0;
+    bool is_disk = (ending->status == STATUS_IO || ending->status == STATUS_VERSION) &&
+                   machine_disk_failures() > 0;
     return (ending->status == STATUS_OK && world->counts[MISHAP_TERM] > 0) ||
-           ending->status == STATUS_SYNC || ending->status == STATUS_FULL ||
+           ending->status == STATUS_SYNC || ending->status == STATUS_FULL || is_memory || is_disk ||
            (is_copy && world->counts[MISHAP_COPIED_STORE] > 0);
 }
 
@@ -177,7 +189,7 @@ void worker_actor_turn(struct world *world, uint32_t index, struct letter *lette
         return;
     if (worker_state(actor->worker) == WORKER_APART)
         dial(world, index);
-    actor->due_at_ms = worker_tick(actor->worker, world->now_ms);
+    RUN_CORE(actor->due_at_ms = worker_tick(actor->worker, world->now_ms));
     if (actor->due_at_ms <= world->now_ms)
         actor->due_at_ms = world->now_ms + 1;
     send_all(world, index);

@@ -69,6 +69,10 @@ void world_create(struct world *world, const struct world_plan *plan)
     memset(world, 0, sizeof *world);
     world->plan = *plan;
     world->dice = (struct dice){plan->seed};
+    world->machine_dice = (struct dice){plan->seed ^ 0x3ac41e};
+    world->strange_dice = (struct dice){plan->seed ^ 0x57a6e};
+    machine_reset();
+    world_wear_out(world);
     world->now_ms = 1000;
     CHECK(plan->agencies <= WORLD_AGENCIES_MAX && plan->workers <= WORLD_WORKERS_MAX);
     world->network = network_create(&world->dice, &faults);
@@ -103,6 +107,7 @@ void world_destroy(struct world *world)
     for (uint32_t i = 0; i < world->journals_count; i++)
         journal_memory_destroy(&world->journals[i]);
     network_destroy(&world->network);
+    stranger_forget(world);
 }
 
 /* -- time -- */
@@ -188,6 +193,7 @@ void world_deliver(struct world *world, struct letter *letter)
         network_postpone(world->network, letter, until_ms);
         return;
     }
+    stranger_hear(world, letter);
     switch (letter->line) {
     case LINE_BETS:
     case LINE_REQUEST:
@@ -284,11 +290,14 @@ bool world_run(struct world *world)
             world_deliver(world, letter);
         else
             wake_up(world);
+        stranger_speak(world);
         world_suffer(world);
         invariants_check(world);
         world->steps++;
     }
     world->counts[MISHAP_LOSS] = network_lost(world->network);
     world->counts[MISHAP_TWICE] = network_twice(world->network);
+    world->counts[MISHAP_MEMORY] = machine_memory_failures();
+    world->counts[MISHAP_DISK] = machine_disk_failures();
     return world->violation[0] == '\0';
 }

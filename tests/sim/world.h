@@ -6,6 +6,7 @@
 #include "agency/agency.h"
 #include "tests/sim/file.h"
 #include "tests/sim/journal_memory.h"
+#include "tests/sim/machine.h"
 #include "tests/sim/network.h"
 #include "worker/store.h"
 #include "worker/worker.h"
@@ -18,6 +19,7 @@ enum {
     REGISTRATIONS_MAX = 32,
     SPOILED_MAX = 64,
     QUESTIONS_ASKED_MAX = 4096,
+    OVERHEARD_MAX = 16,
     WORLD_GRACE_MS = 10000,
     WORLD_QUEUE_BYTES = 16384,
 };
@@ -54,7 +56,9 @@ struct broker_actor {
     struct broker *broker;
     struct outbox *outbox;
     struct records *records;
+    struct archive_disk disk; /* of its journal, which the archive reads */
     struct archive archive;
+    bool journal_has_failed; /* in this turn: nothing of it leaves */
     struct epoch epoch;
     int64_t due_at_ms;
     int64_t started_at_ms;
@@ -79,6 +83,7 @@ struct worker_actor {
     int64_t paused_until_ms; /* stopped like by SIGSTOP */
     struct worker *worker;
     struct store *store; /* survives a crash, as far as it was synced */
+    struct disk disk;    /* of that store, as the core sees it */
     struct outbox *outbox;
     int64_t due_at_ms;
     int64_t starts_at_ms; /* while it is down */
@@ -118,6 +123,10 @@ struct agency_actor {
 struct world {
     struct world_plan plan;
     struct dice dice;
+    struct dice machine_dice; /* its own, so that a world of other kinds stays as it was */
+    struct dice strange_dice; /* likewise */
+    struct letter *overheard[OVERHEARD_MAX]; /* owned; by the stranger */
+    uint32_t overheard_count;
     struct network *network;
     struct journal_memory *journals[JOURNALS_MAX]; /* owned; a lost one is kept for what it said */
     size_t records_checked[JOURNALS_MAX];
@@ -179,6 +188,8 @@ int64_t world_agency_due(const struct world *world, uint32_t index);
 /* To the next moment at which somebody has something to do besides reading letters: he does it. */
 void world_pass_time(struct world *world);
 
+/* Says when the machine fails the next time, where it may. */
+void world_wear_out(struct world *world);
 /* mishaps.c: now and then something breaks. */
 void world_suffer(struct world *world);
 /* Everything heals: an old broker that nobody could reach is ended. */
@@ -197,10 +208,27 @@ bool world_has_two_truths(const struct world *world);
 void broker_actor_start(struct world *world, uint32_t index);
 /* returns false when it is down already. */
 bool broker_actor_crash(struct world *world, uint32_t index);
-/* Connects to the address whoever has no connection. */
-void broker_actor_connect_all(struct world *world);
 /* One turn: the letter (NULL: only time), tick, transaction, sending. Takes the letter over. */
 void broker_actor_turn(struct world *world, uint32_t index, struct letter *letter);
+/* broker_post.c: connects to the address whoever has no connection; a message leaves a broker. */
+void broker_actor_connect_all(struct world *world);
+void broker_actor_send(struct world *world, uint32_t index, const struct outbound *sent);
+
+/* stranger.c: keeps what he overhears; speaks now and then; forgets at the end. */
+void stranger_hear(struct world *world, const struct letter *letter);
+void stranger_speak(struct world *world);
+void stranger_forget(struct world *world);
+/* A broker before it takes a letter, if a stranger says it; and what it made of it. */
+struct broker_before {
+    size_t records;
+    size_t outbox;
+    uint64_t fingerprint;
+    enum status verdict;
+};
+void stranger_look(const struct broker_actor *actor, const struct letter *letter,
+                   struct broker_before *before);
+void stranger_judge(struct world *world, const struct broker_actor *actor,
+                    const struct letter *letter, const struct broker_before *before);
 
 void worker_actor_start(struct world *world, uint32_t index);
 bool worker_actor_crash(struct world *world, uint32_t index);
