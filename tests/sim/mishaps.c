@@ -66,6 +66,24 @@ static bool stall_link(struct world *world)
     return true;
 }
 
+/* One connection of those that a party has: the others go on. */
+static void half_open(struct world *world)
+{
+    enum { HALF_MILLIONTHS = 300 };
+    struct dice *dice = &world->half_dice;
+    if (!world_may(world, MISHAP_HALF) ||
+        !dice_happens(dice, HALF_MILLIONTHS * world->plan.harshness))
+        return;
+    enum line line = (enum line)dice_below(dice, LINES);
+    bool is_worker = line == LINE_UP || line == LINE_DOWN;
+    uint32_t party = dice_below(dice, is_worker ? world->workers_count : world->plan.agencies);
+    if (!network_swallow(world->network, line, party, world->now_ms))
+        return;
+    world->counts[MISHAP_HALF]++;
+    world_trace(world, "connection %d of %s %u passes nothing on any more", (int)line,
+                is_worker ? "worker" : "agency", is_worker ? party : party + 1);
+}
+
 /* -- processes -- */
 
 static bool crash_broker(struct world *world)
@@ -352,6 +370,7 @@ void world_suffer(struct world *world)
     if (world->is_healed || world->plan.faults == 0)
         return;
     world_wear_out(world);
+    half_open(world);
     for (size_t i = 0; i < sizeof mishaps / sizeof *mishaps; i++)
         if (world_strikes(world, mishaps[i].mishap, mishaps[i].millionths) &&
             mishaps[i].happen(world))

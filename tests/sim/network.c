@@ -17,6 +17,7 @@ struct network {
     uint32_t broker[LINES][PARTIES_MAX];      /* which one the connection leads to */
     int64_t last_at_ms[LINES][PARTIES_MAX];   /* of the current connection: it keeps order */
     int64_t stalled_until_ms[LINES][PARTIES_MAX];
+    bool swallows[LINES][PARTIES_MAX]; /* the current connection does */
     uint64_t lost;
     uint64_t twice;
 };
@@ -201,9 +202,19 @@ void network_dial(struct network *network, enum line line, uint32_t party, uint3
 {
     network_hang_up(network, line, party, loses_all, now_ms);
     network->connection[line][party] = ++network->connections[line][party];
+    network->swallows[line][party] = false;
     network->broker[line][party] = broker;
     int64_t stalled_until_ms = network->stalled_until_ms[line][party];
     network->last_at_ms[line][party] = stalled_until_ms > now_ms ? stalled_until_ms : now_ms;
+}
+
+bool network_swallow(struct network *network, enum line line, uint32_t party, int64_t now_ms)
+{
+    if (network_connection(network, line, party) == 0)
+        return false;
+    break_connection(network, line, party, true, now_ms);
+    network->swallows[line][party] = true;
+    return true;
 }
 
 /* -- letters -- */
@@ -257,7 +268,7 @@ void network_send(struct network *network, enum line line, uint32_t party, uint6
 {
     CHECK(line < LINES && party < PARTIES_MAX);
     uint32_t copies = 1;
-    if (network->connection[line][party] == 0 ||
+    if (network->connection[line][party] == 0 || network->swallows[line][party] ||
         (may_be_lost(line) && dice_happens(network->dice, network->faults.lost_millionths))) {
         network->lost++;
         return;

@@ -65,6 +65,10 @@ void network_hang_up(struct network *network, enum line line, uint32_t party, bo
 /* The link carries nothing until then. */
 void network_stall(struct network *network, enum line line, uint32_t party, int64_t until_ms);
 
+/* The connection that a party has on a line passes nothing on any more, neither what is on its way,
+ * and nobody is told: until it is dialed anew. returns false when there is none. */
+bool network_swallow(struct network *network, enum line line, uint32_t party, int64_t now_ms);
+
 /* Copies the frames and sends them over the party's current connection, if it has one. */
 void network_send(struct network *network, enum line line, uint32_t party, uint64_t token,
                   const struct slice *frames, uint32_t frames_count, int64_t now_ms);

@@ -96,7 +96,7 @@ static uint32_t leave_some_out(uint64_t seed)
 {
     struct dice dice = {seed ^ 0xa11};
     uint32_t left_out = 0;
-    for (enum mishap mishap = MISHAP_MEMORY; mishap <= MISHAP_STRANGER; mishap++)
+    for (enum mishap mishap = MISHAP_MEMORY; mishap < MISHAPS; mishap++)
         if (!one_in(&dice, 4))
             left_out |= mishap_bit(mishap);
     return left_out;

@@ -42,7 +42,8 @@ enum {
     X(LOST_JOURNAL, "lost-journal", "journals lost")                                          \
     X(MEMORY, "memory", "allocations of cores that failed")                                   \
     X(DISK, "disk", "operations of disks that failed, of stores and journals")                \
-    X(STRANGER, "stranger", "messages of a stranger who speaks nonsense")
+    X(STRANGER, "stranger", "messages of a stranger who speaks nonsense")                     \
+    X(HALF, "half-open", "connections that passed nothing on until they were dialed anew")
 
 enum mishap {
 #define X(kind, name, text) MISHAP_##kind,

@@ -125,6 +125,7 @@ struct world {
     struct dice dice;
     struct dice machine_dice; /* its own, so that a world of other kinds stays as it was */
     struct dice strange_dice; /* likewise */
+    struct dice half_dice;    /* likewise */
     struct letter *overheard[OVERHEARD_MAX]; /* owned; by the stranger */
     uint32_t overheard_count;
     struct network *network;
