@@ -144,8 +144,8 @@ void agency_on_marked(struct agency *agency)
 
 void agency_on_stored(struct agency *agency, int64_t now_ms)
 {
-    if (agency_enter(agency, EVENT_STORED))
-        agency->ask_at = now_ms;
+    CHECK(agency_enter(agency, EVENT_STORED));
+    agency->ask_at = now_ms;
 }
 
 unsigned agency_take_orders(struct agency *agency)

@@ -45,7 +45,7 @@ enum status barrier_create(const struct terms *terms, struct barrier **barrier)
     created = calloc(1, sizeof *created);
     if (created == NULL)
         return STATUS_NO_MEMORY;
-    created->has_roster = terms->roster != NULL && terms->roster_count > 0;
+    created->has_roster = terms->roster_count > 0;
     created->agencies_required = terms->agencies_required;
     created->quorum = terms->quorum;
     created->timeout_ms = terms->barrier_timeout_ms;

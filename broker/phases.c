@@ -55,7 +55,8 @@ static bool declarations_hold(struct broker *broker)
 {
     for (uint32_t i = 0; i < roll_count(broker->roll); i++) {
         const struct member *member = roll_at(broker->roll, i);
-        if (!member->has_declaration || barrier_excludes(broker->barrier, member->id))
+        /* Whoever has declared is in: a decision names all who had, and nobody declares after. */
+        if (!member->has_declaration)
             continue;
         if (ledger_verify(broker->ledger, broker->hasher, i, &member->declaration) !=
             LEDGER_VERIFIED)
@@ -163,7 +164,7 @@ static void ask_stores(struct broker *broker)
 
 static void count(struct broker *broker)
 {
-    if (broker->state != DRAW_SEALED || broker->results == NULL)
+    if (broker->state != DRAW_SEALED)
         return;
     ask_stores(broker);
     if (!results_are_complete(broker->results))

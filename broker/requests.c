@@ -52,7 +52,7 @@ static bool settle_attempt(struct broker *broker, const struct request *request,
         answer_refuse(broker, request, REFUSAL_FINISHED, in_force);
         return false;
     }
-    if (broker->state != DRAW_OPEN || broker->is_decided) {
+    if (broker->state != DRAW_OPEN) {
         answer_refuse(broker, request, REFUSAL_LATE, 0);
         return false;
     }
@@ -155,7 +155,8 @@ static bool settle_declaration(struct broker *broker, const struct request *requ
         answer_refuse(broker, request, REFUSAL_DECLARATION, member->attempt);
         return false;
     }
-    if (broker->state != DRAW_OPEN || broker->is_decided)
+    /* Once the barrier is decided, who has not declared is excluded and does not come here. */
+    if (broker->state != DRAW_OPEN)
         return true;
     switch (ledger_verify(broker->ledger, broker->hasher, index, declaration)) {
     case LEDGER_INCOMPLETE:

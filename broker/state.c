@@ -221,7 +221,7 @@ enum status broker_build_manifest(struct broker *broker)
         return STATUS_NO_MEMORY;
     for (uint32_t i = 0; i < roll_count(broker->roll); i++) {
         const struct member *member = roll_at(broker->roll, order[i]);
-        if (!member->has_declaration || barrier_excludes(broker->barrier, member->id))
+        if (!member->has_declaration)
             continue;
         entries[count++] = (struct manifest_entry){
             .agency = member->id,

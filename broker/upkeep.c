@@ -1,6 +1,7 @@
 /* What stores and batches need in time: leases and graces, PING, and the way from the queue to a
  * store. */
 #include "broker/state.h"
+#include "proto/wire/check.h"
 
 enum { DISPATCHED_PER_TURN = 256 }; /* batches sent on before sockets are read again */
 
@@ -102,9 +103,8 @@ void upkeep_note_waiting(struct broker *broker, int64_t now_ms)
 /* After the barrier's release, before the seal: a declaration does not hold any more. */
 static bool lacks_declared(const struct broker *broker, const struct member *member, uint32_t index)
 {
-    return member->has_declaration && !barrier_excludes(broker->barrier, member->id) &&
-           ledger_verify(broker->ledger, broker->hasher, index, &member->declaration) !=
-               LEDGER_VERIFIED;
+    return member->has_declaration && ledger_verify(broker->ledger, broker->hasher, index,
+                                                    &member->declaration) != LEDGER_VERIFIED;
 }
 
 /* After the seal: a batch that nobody has counted, nor is asked for, is in no store. */
@@ -131,7 +131,8 @@ static const struct member *find_lacking(struct broker *broker)
     }
     for (size_t i = 0; i < manifest_agencies_count(broker->manifest); i++) {
         member = roll_find(broker->roll, manifest_agency(broker->manifest, i)->agency);
-        if (member != NULL && lacks_counted(broker, i, roll_index(broker->roll, member)))
+        CHECK(member != NULL); /* the manifest is made of members */
+        if (lacks_counted(broker, i, roll_index(broker->roll, member)))
             return member;
     }
     return NULL;

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "broker/known.h"
+#include "proto/wire/check.h"
 
 /* One message of a store that registers or is registered. */
 struct report {
@@ -285,8 +286,9 @@ static void on_returned(struct broker *broker, const struct report *report)
     struct range range;
 
     dispatch_spend(broker->dispatch, report->slot);
-    if (member == NULL || range_open(&cursor, returned->seqs) != STATUS_OK)
+    if (member == NULL)
         return;
+    CHECK(range_open(&cursor, returned->seqs) == STATUS_OK); /* the codec has read it */
     while (range_next(&cursor, &range) == STATUS_OK)
         for (uint32_t i = 0; i < range.count; i++)
             dispatch_land(broker->dispatch, report->slot, roll_index(broker->roll, member),

@@ -39,14 +39,11 @@ static void tell_sealed(const struct workbench *bench, uint32_t draw, const stru
 
 /* ---- parts ---- */
 
-/* True when the part can be one of a manifest, with a body of the length that its place demands. */
+/* True when the body has the length that its place demands. That the part can be one of a manifest
+ * the codec has seen. */
 static bool part_is_sound(const struct message_part *part, struct slice body)
 {
-    if (part->manifest_bytes == 0 || part->manifest_bytes > MANIFEST_BYTES_MAX)
-        return false;
-    uint64_t parts = (part->manifest_bytes + CHUNK_BYTES_MAX - 1) / CHUNK_BYTES_MAX;
-    if (part->parts != parts || part->part >= parts)
-        return false;
+    CHECK(part->manifest_bytes <= MANIFEST_BYTES_MAX && part->part < part->parts);
     uint64_t begin = (uint64_t)part->part * CHUNK_BYTES_MAX;
     uint64_t left = part->manifest_bytes - begin;
     return body.bytes == (left < CHUNK_BYTES_MAX ? left : CHUNK_BYTES_MAX);
@@ -141,7 +138,7 @@ enum status sealing_take_part(struct sealing *sealing, const struct workbench *b
                               struct seals *seals, uint32_t draw, const struct message_part *part,
                               struct slice body)
 {
-    if (draw == 0 || !part_is_sound(part, body)) {
+    if (!part_is_sound(part, body)) {
         note(bench, NOTE_MANIFEST_REFUSED, draw, 0, 0);
         return STATUS_OK;
     }

@@ -175,8 +175,8 @@ void worker_register_anew(struct worker *worker, enum event event, int64_t now_m
 void worker_dialed(struct worker *worker, int64_t now_ms)
 {
     worker->ticked_at = now_ms;
-    if (worker_go(worker, EVENT_DIALED))
-        begin_registration(worker, now_ms);
+    CHECK(worker_go(worker, EVENT_DIALED));
+    begin_registration(worker, now_ms);
 }
 
 void worker_part(struct worker *worker, enum event event, int64_t now_ms)

@@ -74,7 +74,8 @@ static void take_batch(struct worker *worker, const struct message *forward,
 {
     struct message batch;
     bool is_registered = worker->state == WORKER_SERVING || worker->state == WORKER_DRAINING;
-    if (!is_registered || frames_count != 3) {
+    CHECK(frames_count == 3); /* has_its_frames */
+    if (!is_registered) {
         drop(worker, forward->draw, MESSAGE_FORWARD);
         return;
     }
