@@ -282,3 +282,69 @@ Test(agency_replies, wait_timeout_does_not_count_while_the_reader_is_waited_for)
     cr_assert_eq(agency_state(stage.agency), AGENCY_SENDING);
     stage_end(&stage);
 }
+
+/* Every kind that this request has no answer of, in this agency's name: nothing comes of it. */
+static void expect_ignored(struct stage *stage, const enum message_kind *kinds, size_t kinds_count)
+{
+    for (size_t i = 0; i < kinds_count; i++) {
+        uint64_t before = ignored(stage);
+        enum agency_state state = agency_state(stage->agency);
+        struct message reply = {.kind = kinds[i], .draw = DRAW};
+        reply.ok.agency = AGENCY; /* the first field of each */
+        stage_answer(stage, &reply, (struct slice){0});
+        cr_assert_eq(ignored(stage), before + 1, "%s", message_name(kinds[i]));
+        cr_assert_eq(agency_state(stage->agency), state, "%s", message_name(kinds[i]));
+    }
+}
+
+Test(agency_replies, answers_to_other_requests_are_ignored)
+{
+    static const enum message_kind none_of_hello[] = {MESSAGE_WAIT,    MESSAGE_FINISHED,
+                                                      MESSAGE_RESULT,  MESSAGE_NOT_YET,
+                                                      MESSAGE_OK,      MESSAGE_DIGEST_PAGE,
+                                                      MESSAGE_WELCOME, MESSAGE_HELLO};
+    static const enum message_kind none_of_poll[] = {MESSAGE_ADMITTED, MESSAGE_NOT_YET, MESSAGE_OK,
+                                                     MESSAGE_DIGEST_PAGE};
+    struct stage stage = begin();
+    cr_assert_eq(stage.request.kind, MESSAGE_HELLO);
+    expect_ignored(&stage, none_of_hello, sizeof none_of_hello / sizeof *none_of_hello);
+    stage_all_sent(&stage, 2);
+    cr_assert_eq(stage.request.kind, MESSAGE_POLL);
+    expect_ignored(&stage, none_of_poll, sizeof none_of_poll / sizeof *none_of_poll);
+    stage_finish(&stage, 1, 2);
+    cr_assert_eq(agency_state(stage.agency), AGENCY_WAITING);
+    stage_end(&stage);
+}
+
+Test(agency_replies, nothing_is_taken_once_it_has_failed)
+{
+    const struct cut cut = {.line = 1, .bets = 1, .bytes = CUT_BYTES};
+    const struct declaration declaration = {.batches = 1, .bets = 1};
+    struct stage stage = begin();
+    struct message reply = stage_admitted(&stage, 0);
+    reply.admitted.phase = PHASE_VOID;
+    stage_answer(&stage, &reply, (struct slice){0});
+    cr_assert_eq(agency_state(stage.agency), AGENCY_FAILED);
+    agency_on_cut(stage.agency, stage.now_ms, &cut);
+    agency_on_end(stage.agency, stage.now_ms, &declaration);
+    cr_assert_eq(agency_cuts(stage.agency)->count, 0);
+    cr_assert_null(agency_declared(stage.agency));
+    expect_ignored(&stage, (const enum message_kind[]){MESSAGE_WAIT}, 1);
+    stage_end(&stage);
+}
+
+Test(agency_replies, an_impossible_attempt_or_plan_ends_it)
+{
+    for (int wrong = 0; wrong < 3; wrong++) {
+        struct stage stage = begin();
+        struct message reply = stage_admitted(&stage, 0);
+        reply.admitted.attempt -= wrong == 0;
+        if (wrong == 1)
+            reply.admitted.plan.bets_max = 0;
+        if (wrong == 2)
+            reply.admitted.batch_bytes_max = reply.admitted.plan.bytes_max - 1;
+        stage_answer(&stage, &reply, (struct slice){0});
+        cr_assert_eq(agency_outcome(stage.agency)->cause, AGENCY_CAUSE_PROTOCOL, "case %d", wrong);
+        stage_end(&stage);
+    }
+}

@@ -340,3 +340,21 @@ Test(barrier, fingerprint_is_the_same_for_the_same_set)
     second = take_fingerprint();
     cr_assert_eq(first, second);
 }
+
+Test(barrier, an_agency_of_the_roster_that_never_came_neither_finishes_nor_is_excluded)
+{
+    static const uint32_t roster[] = {1, 2, 3};
+    static const uint32_t members[] = {1, 9};
+
+    open_with(&(struct terms){.roster = roster,
+                              .roster_count = 3,
+                              .barrier_timeout_ms = TIMEOUT,
+                              .on_timeout = TIMEOUT_DRAW,
+                              .quorum = 1});
+    finish(1);
+    barrier_finish(barrier, 2);
+    assert_finished(1, UINT32_MAX);
+    barrier_decide(barrier, TIMEOUT_DRAW, members, 2);
+    cr_assert_not(barrier_excludes(barrier, 3));
+    assert_missing(9, UINT32_MAX); /* of a journal that names somebody unheard of */
+}

@@ -202,3 +202,37 @@ Test(broker_inventory, what_was_left_of_a_draw_that_is_over_is_known, .timeout =
         bench_close(&bench);
     }
 }
+
+Test(broker_inventory, a_chunk_behind_the_last_one_is_dropped, .timeout = 10)
+{
+    struct bench bench;
+    struct item_inventory item = {.kind = INVENTORY_BATCH,
+                                  .draw = 1,
+                                  .agency = 4,
+                                  .attempt = 1,
+                                  .batch = {.seq = 0, .bets = 1, .digest = bench_digest(4, 0)}};
+    begin(&bench);
+    bench_hello(&bench, 4, 0);
+    bench_store(&bench, 50, 1, 1);
+    report_item(&bench, 50, &item);
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_DISMISSED, 0, NULL, NULL));
+    cr_assert(!bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0));
+    bench_close(&bench);
+}
+
+Test(broker_inventory, a_newer_attempt_than_the_journals_ends_the_broker, .timeout = 10)
+{
+    struct bench bench;
+    struct item_inventory item = {.kind = INVENTORY_BATCH,
+                                  .draw = 1,
+                                  .agency = 4,
+                                  .attempt = 2,
+                                  .batch = {.seq = 0, .bets = 1, .digest = bench_digest(4, 0)}};
+    begin(&bench);
+    bench_hello(&bench, 4, 0);
+    struct message registration = registration_of(1, 1);
+    bench_report(&bench, 50, &registration, (struct slice){0});
+    report_item(&bench, 50, &item);
+    cr_assert_eq(verdict(&bench), STATUS_CONFIG);
+    bench_close(&bench);
+}

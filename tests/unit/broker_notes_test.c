@@ -237,3 +237,19 @@ Test(broker_notes, a_sealed_draw_waits_for_no_store_that_was_given_up, .timeout 
     cr_assert_eq(count_lines(&bench, "store 02000000 to count its batches", "other_stores: 0"), 1);
     bench_close(&bench);
 }
+
+Test(broker_notes, of_many_that_are_missing_at_a_timeout_the_first_eight_are_named, .timeout = 10)
+{
+    static const uint32_t roster[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+    struct bench bench;
+    struct broker_options options;
+    bench_options(&options);
+    options.terms.roster = roster;
+    options.terms.roster_count = 10;
+    options.terms.barrier_timeout_ms = 60000;
+    bench_open(&bench, &options);
+    bench_hello(&bench, 1, 0);
+    bench_pass(&bench, options.terms.barrier_timeout_ms + 1);
+    cr_assert_eq(count_lines(&bench, "decision: void", "missing: 1, 2, 3, 4, 5, 6, 7, 8, ..."), 1);
+    bench_close(&bench);
+}

@@ -224,3 +224,20 @@ Test(broker_refusals, a_result_is_not_told_to_another_attempt)
     cr_assert_eq(told.refused.reason, REFUSAL_ATTEMPT);
     cr_assert_eq(told.refused.number, 2);
 }
+
+Test(broker_refusals, of_who_has_no_attempt_journal_nothing)
+{
+    begin(choose_nothing);
+    const struct message digests = {.kind = MESSAGE_DIGESTS,
+                                    .draw = 1,
+                                    .digests = {.agency = 9, .attempt = 1}};
+    expect(&digests, REFUSAL_ATTEMPT);
+    const struct message hello = {
+        .kind = MESSAGE_HELLO,
+        .draw = 1,
+        .hello = {.agency = 9, .incarnation = 1, .plan = {.bets_max = 1, .bytes_max = 1}},
+    };
+    expect(&hello, REFUSAL_PLAN);
+    const struct message poll = poll_of(9, 1, 0);
+    expect(&poll, REFUSAL_ATTEMPT);
+}

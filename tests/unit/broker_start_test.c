@@ -13,7 +13,7 @@ static void begin(struct bench *bench)
 /* [M-60] */
 Test(broker_start, other_flags_than_at_the_opening_are_refused, .timeout = 10)
 {
-    for (int flag = 0; flag < 6; flag++) {
+    for (int flag = 0; flag < 9; flag++) {
         struct bench bench;
         const char *problem;
         begin(&bench);
@@ -24,6 +24,12 @@ Test(broker_start, other_flags_than_at_the_opening_are_refused, .timeout = 10)
         terms->barrier_timeout_ms += flag == 3;
         terms->quorum += flag == 4;
         terms->on_timeout = flag == 5 ? TIMEOUT_DRAW : TIMEOUT_VOID;
+        terms->number.range_first += flag == 6;
+        terms->number.is_given = flag != 7;
+        if (flag == 8) {
+            terms->roster = (const uint32_t[]){1, 4};
+            terms->roster_count = 2;
+        }
         cr_assert_eq(bench_restart(&bench), STATUS_CONFIG, "flag %d", flag);
         cr_assert_eq(broker_verdict(bench.broker, &problem), STATUS_CONFIG);
         cr_assert_not_null(strstr(problem, "--"), "the flag is named: %s", problem);
@@ -90,5 +96,17 @@ Test(broker_start, refuses_more_agencies_than_a_draw_may_have, .timeout = 30)
     struct message answer = bench_ask(&bench, &hello, NULL);
     cr_assert_eq(answer.refused.reason, REFUSAL_LIMIT);
     cr_assert_eq(answer.refused.number, AGENCIES_MAX);
+    bench_close(&bench);
+}
+
+Test(broker_start, a_draw_that_has_not_opened_cannot_be_made_void, .timeout = 10)
+{
+    struct bench bench;
+    const char *problem;
+    begin(&bench);
+    bench.options.void_draw = 2;
+    cr_assert_eq(bench_restart(&bench), STATUS_CONFIG);
+    cr_assert_eq(broker_verdict(bench.broker, &problem), STATUS_CONFIG);
+    cr_assert_not_null(strstr(problem, "it has not opened"), "%s", problem);
     bench_close(&bench);
 }

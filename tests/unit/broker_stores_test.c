@@ -434,3 +434,18 @@ Test(broker_stores, beyond_the_draws_limit_an_agency_is_refused, .timeout = 10)
     cr_assert_eq(answer.refused.number, BATCHES_MAX);
     bench_close(&bench);
 }
+
+Test(broker_stores, one_store_more_than_a_broker_can_know_is_dismissed, .timeout = 10)
+{
+    struct bench bench;
+    struct message dismissed;
+    begin(&bench);
+    for (uint32_t i = 0; i < STORES_MAX; i++)
+        bench_store(&bench, 100 + i, (uint8_t)(i + 1), 1);
+    struct message registration = registration_of(STORES_MAX + 1, 1);
+    bench_report(&bench, 99, &registration, (struct slice){0});
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 99, MESSAGE_DISMISSED, 0, &dismissed, NULL));
+    cr_assert_eq(dismissed.dismissed.reason, DISMISSAL_STORES);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_STORE, 0), STORES_MAX);
+    bench_close(&bench);
+}

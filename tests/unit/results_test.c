@@ -463,3 +463,57 @@ Test(results, continues_in_a_next_question_what_one_set_of_ranges_cannot_hold, .
     cr_assert(results_are_complete(bench.results));
     close_bench(&bench);
 }
+
+Test(results, rejects_pages_and_shares_of_another_form_or_order, .timeout = 10)
+{
+    static const uint8_t half_an_item[] = {0x97, 1};
+    struct count_bench bench;
+    struct slice body;
+    uint8_t shares[2 * ITEM_BYTES_MAX];
+    open_bench(&bench);
+    hold(&bench, 0, 3, 0, 3);
+    hold(&bench, 0, 5, 0, 1);
+    struct message_count count = ask(&bench, 0, &body);
+    cr_assert_eq(find(&bench, 0, &count, 5, 0, 0, 7), STATUS_OK);
+    cr_assert_eq(find(&bench, 0, &count, 3, 0, 0, 7), STATUS_STALE, "a lower agency comes after");
+    struct message_found found = {.question_epoch = count.question_epoch,
+                                  .question = count.question,
+                                  .agency = 5,
+                                  .items = 1};
+    cr_assert_eq(results_found(bench.results, 0, &found, (struct slice){half_an_item, 2}),
+                 STATUS_WRONG, "no item");
+    found.question = 0;
+    cr_assert_eq(results_found(bench.results, 1, &found, (struct slice){0}), STATUS_STALE,
+                 "a store that was not asked");
+    cr_assert_eq(end(&bench, 0, &count, 8, 1,
+                     pack_shares(shares, 4, (const uint8_t[]){0x92, 0, 3})),
+                 STATUS_WRONG, "an agency that is not in the manifest");
+    cr_assert_eq(end(&bench, 0, &count, 8, 1,
+                     pack_shares(shares, 5, (const uint8_t[]){0x92, 3, 1})),
+                 STATUS_WRONG, "a batch that was not asked");
+    cr_assert_eq(end(&bench, 0, &count, 8, 1,
+                     pack_shares(shares, 5, (const uint8_t[]){0x92, 0, 4})),
+                 STATUS_WRONG, "more batches than were asked");
+    body = pack_shares(shares, 5, (const uint8_t[]){0x92, 0, 3});
+    shares[body.bytes] = 0x93;
+    body.bytes++;
+    cr_assert_eq(end(&bench, 0, &count, 8, 1, body), STATUS_WRONG, "a byte too many");
+    body.bytes--;
+    cr_assert_eq(end(&bench, 0, &count, 8, 1, body), STATUS_OK);
+    close_bench(&bench);
+}
+
+Test(results, of_nobody_are_complete_at_once, .timeout = 10)
+{
+    const struct manifest_terms terms = {.draw = 1, .range_last = 9, .is_given = true};
+    struct hasher *hasher;
+    struct manifest *manifest;
+    struct results *results;
+    cr_assert_eq(hasher_create(&hasher), STATUS_OK);
+    cr_assert_eq(manifest_create(&terms, NULL, 0, hasher, &manifest), STATUS_OK);
+    cr_assert_eq(results_create(manifest, 1, &results), STATUS_OK);
+    cr_assert(results_are_complete(results));
+    results_destroy(&results);
+    manifest_destroy(&manifest);
+    hasher_destroy(&hasher);
+}

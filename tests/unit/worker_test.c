@@ -282,6 +282,9 @@ Test(worker, parts_when_the_shell_hangs_up)
     cr_expect_eq(worker_state(world.worker), WORKER_APART);
     worker_hang_up(world.worker, world.now_ms);
     cr_expect_eq(worker_state(world.worker), WORKER_APART);
+    worker_drain(world.worker, world.now_ms);
+    worker_hang_up(world.worker, world.now_ms);
+    cr_expect_eq(worker_state(world.worker), WORKER_OVER);
 }
 
 Test(worker, registers_again_when_asked_who_it_is)
