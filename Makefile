@@ -43,7 +43,7 @@ UNIT := status pack bet csv csv_faults batch digest seqset message item manifest
     csv_pieces cuts cutter dispatch_model dispatch draw durable fingerprint flags \
     flights journal_load journal ledger_model ledger lmdb_value lock options_text \
     outgoing output pace payloads pool progress protocol_vectors reader record recovery \
-    report result results roll rows sample scanner schema settings source states \
+    report result results results_answers roll rows sample scanner schema settings source states \
     store_lmdb store_memory stores window winners word worker_acks worker_count \
     worker_disk worker_intake worker_sealing worker
 # Only in the fault flavour: where a program can be told to die (proto/host/crash.h).
