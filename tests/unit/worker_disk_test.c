@@ -1,4 +1,5 @@
-/* Tests of a full disk: what comes back, what is tried, and when it has room again. */
+/* Tests of a full disk: what comes back, what is tried, and when it has room again; and of one that
+ * fails a sync. */
 #include "worker/intake.h"
 
 #include <criterion/criterion.h>
@@ -216,4 +217,66 @@ Test(worker_disk, deletes_what_has_rotted_on_a_full_disk)
     cr_expect_eq(sent_of(&world, MESSAGE_REGISTER), 1);
     manifest_destroy(&sealed);
     made_free(&batch);
+}
+
+static void expect_failed_sync(const char *what)
+{
+    cr_assert_eq(worker_state(world.worker), WORKER_OVER, "%s", what);
+    cr_assert_eq(worker_ending(world.worker).status, STATUS_SYNC, "%s", what);
+    cr_expect_eq(sent_of(&world, MESSAGE_STORED), 0, "%s", what);
+}
+
+static void begin_group(void)
+{
+    tear_down();
+    set_up();
+    forward(7, 1, 0, 3);
+    store_memory_fail_sync(world.store, false);
+}
+
+/* What is not a batch settles the open group first. */
+Test(worker_disk, ends_by_a_failed_sync_whatever_made_the_group_settle)
+{
+    begin_group();
+    world.epoch.number++;
+    broker_says_kind(&world, MESSAGE_PING, 0);
+    expect_failed_sync("a newer epoch");
+    begin_group();
+    worker_hang_up(world.worker, world.now_ms);
+    expect_failed_sync("the shell hangs up");
+    begin_group();
+    broker_says_kind(&world, MESSAGE_WHO, 0);
+    expect_failed_sync("it is asked who it is");
+    begin_group();
+    broker_says_kind(&world, MESSAGE_FORGET, 2);
+    expect_failed_sync("it is told to forget a draw");
+    begin_group();
+    worker_drain(world.worker, world.now_ms);
+    expect_failed_sync("it is told to end");
+}
+
+Test(worker_disk, ends_by_a_failed_sync_of_what_it_forgets)
+{
+    forward(7, 1, 0, 3);
+    fixture_wait(&world, 100);
+    sent_forget(&world);
+    store_memory_fail_sync(world.store, false);
+    broker_says_kind(&world, MESSAGE_FORGET, 1);
+    fixture_settle(&world);
+    expect_failed_sync("the batches");
+    tear_down();
+    set_up();
+    store_memory_fail_sync(world.store, false);
+    broker_says_kind(&world, MESSAGE_FORGET, 2);
+    fixture_settle(&world);
+    expect_failed_sync("the mark");
+}
+
+Test(worker_disk, marks_a_forgotten_draw_once)
+{
+    for (int times = 0; times < 2; times++) {
+        broker_says_kind(&world, MESSAGE_FORGET, 2);
+        fixture_settle(&world);
+    }
+    cr_expect_eq(world.notes[NOTE_FORGOTTEN], 1);
 }
