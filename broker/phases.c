@@ -316,9 +316,8 @@ void phases_end_publishing(struct broker *broker)
 int64_t phases_due_at(const struct broker *broker, int64_t now_ms, int64_t wall_ms)
 {
     int64_t timeout_at = barrier_due_at(broker->barrier);
-    int64_t due_at = broker->linger_until;
-    if (timeout_at != INT64_MAX && broker->state == DRAW_OPEN && !broker->is_decided &&
-        now_ms + (timeout_at - wall_ms) < due_at)
-        due_at = now_ms + (timeout_at - wall_ms);
-    return due_at;
+    /* A barrier that is decided is due never, and no linger runs while a draw is open. */
+    if (timeout_at != INT64_MAX && broker->state == DRAW_OPEN)
+        return now_ms + (timeout_at - wall_ms);
+    return broker->linger_until;
 }

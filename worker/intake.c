@@ -313,9 +313,7 @@ enum status intake_tick(struct intake *intake, const struct workbench *bench, in
             return status;
     }
     if (intake->mode == INTAKE_FULL && now_ms >= intake->probe_at) {
-        enum status status = intake_settle(intake, bench, now_ms);
-        if (status != STATUS_OK)
-            return status;
+        CHECK(intake_settle(intake, bench, now_ms) == STATUS_OK); /* all goes back */
         intake->mode = INTAKE_PROBING;
         tell_credit(intake, bench);
     }

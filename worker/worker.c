@@ -293,9 +293,10 @@ static void do_due(struct worker *worker, int64_t now_ms)
         step_inventory(worker);
     if (has_orders(worker))
         step_orders(worker, now_ms);
-    if (worker->state == WORKER_DRAINING && now_ms >= leave_at(worker) &&
-        worker_settle(worker, now_ms))
+    if (worker->state == WORKER_DRAINING && now_ms >= leave_at(worker)) {
+        CHECK(worker_settle(worker, now_ms)); /* all goes back */
         worker_go(worker, EVENT_END);
+    }
 }
 
 int64_t worker_tick(struct worker *worker, int64_t now_ms)

@@ -348,3 +348,14 @@ Test(agency_replies, an_impossible_attempt_or_plan_ends_it)
         stage_end(&stage);
     }
 }
+
+Test(agency_replies, no_batch_is_wanted_once_there_is_a_result)
+{
+    struct stage stage = begin_waiting();
+    stage_tell(&stage, 2, 1, 0, 0);
+    cr_assert(agency_wants(stage.agency, 1), "its store is gone");
+    const struct message hint = empty_result(0);
+    agency_on_published(stage.agency, stage.now_ms, &hint);
+    cr_assert_not(agency_wants(stage.agency, 1));
+    stage_end(&stage);
+}

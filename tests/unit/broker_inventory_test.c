@@ -236,3 +236,15 @@ Test(broker_inventory, a_newer_attempt_than_the_journals_ends_the_broker, .timeo
     cr_assert_eq(verdict(&bench), STATUS_CONFIG);
     bench_close(&bench);
 }
+
+Test(broker_inventory, a_mark_of_the_draw_that_runs_ends_the_broker, .timeout = 10)
+{
+    struct bench bench;
+    struct item_inventory item = {.kind = INVENTORY_FORGOT, .draw = 1};
+    begin(&bench);
+    struct message registration = registration_of(1, 1);
+    bench_report(&bench, 50, &registration, (struct slice){0});
+    report_item(&bench, 50, &item);
+    cr_assert_eq(verdict(&bench), STATUS_CONFIG);
+    bench_close(&bench);
+}

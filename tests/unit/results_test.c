@@ -205,3 +205,32 @@ Test(results, of_nobody_are_complete_at_once, .timeout = 10)
     manifest_destroy(&manifest);
     hasher_destroy(&hasher);
 }
+
+Test(results, rejects_a_page_whose_second_winner_is_not_behind_the_first, .timeout = 10)
+{
+    struct count_bench bench;
+    struct slice body;
+    uint8_t buffer[2 * ITEM_BYTES_MAX];
+    size_t bytes = 0;
+    struct item_winner item = {
+        .seq = 1,
+        .bet = {.first_name = {(const uint8_t *)"A", 1},
+                .last_name = {(const uint8_t *)"B", 1},
+                .document = {(const uint8_t *)"1", 1},
+                .birthdate = {(const uint8_t *)"2000-01-01", 10},
+                .number = 7},
+    };
+    open_bench(&bench);
+    hold(&bench, 0, 3, 0, 4);
+    struct message_count count = ask(&bench, 0, &body);
+    const struct message_found found = {.question_epoch = count.question_epoch,
+                                        .question = count.question,
+                                        .agency = 3,
+                                        .items = 2};
+    cr_assert_eq(item_pack_winner(buffer, sizeof buffer, &bytes, &item), STATUS_OK);
+    item.seq = 0;
+    cr_assert_eq(item_pack_winner(buffer, sizeof buffer, &bytes, &item), STATUS_OK);
+    cr_assert_eq(results_found(bench.results, 0, &found, (struct slice){buffer, bytes}),
+                 STATUS_WRONG);
+    close_bench(&bench);
+}
