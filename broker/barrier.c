@@ -40,7 +40,8 @@ enum status barrier_create(const struct terms *terms, struct barrier **barrier)
 {
     struct barrier *created = NULL;
 
-    if (terms->roster != NULL && terms->roster_count > AGENCIES_MAX)
+    CHECK(terms->roster != NULL || terms->roster_count == 0);
+    if (terms->roster_count > AGENCIES_MAX)
         return STATUS_LIMIT;
     created = calloc(1, sizeof *created);
     if (created == NULL)
