@@ -209,6 +209,11 @@ Test(agency_sending, dials_anew_when_replies_come_and_nothing_that_is_sent_arriv
     took_ms = answer_the_same(&stage, WINDOW_BYTES, STALLED_MS_MAX);
     cr_assert(took_ms >= 2 * STALLED_MS_MIN, "less often when that did not help");
     stage_admit(&stage, 1);
+    for (int i = 0; i < 4; i++) {
+        took_ms = answer_the_same(&stage, WINDOW_BYTES, 2 * STALLED_MS_MAX);
+        stage_admit(&stage, 1);
+    }
+    cr_assert(took_ms >= STALLED_MS_MAX && took_ms < STALLED_MS_MAX + STALLED_MS_MIN, "up to that");
     stage_tell(&stage, 1, 1, 0, 0); /* its MARK is seen */
     cr_assert_eq(stage_send(&stage, 2), 1, "and the batch is missing");
     took_ms = answer_the_same(&stage, WINDOW_BYTES, STALLED_MS_MAX);
