@@ -13,6 +13,7 @@ static void begin(struct bench *bench)
 /* [M-60] */
 Test(broker_start, other_flags_than_at_the_opening_are_refused, .timeout = 10)
 {
+    static const uint32_t roster[] = {1, 4};
     for (int flag = 0; flag < 9; flag++) {
         struct bench bench;
         const char *problem;
@@ -27,7 +28,7 @@ Test(broker_start, other_flags_than_at_the_opening_are_refused, .timeout = 10)
         terms->number.range_first += flag == 6;
         terms->number.is_given = flag != 7;
         if (flag == 8) {
-            terms->roster = (const uint32_t[]){1, 4};
+            terms->roster = roster;
             terms->roster_count = 2;
         }
         cr_assert_eq(bench_restart(&bench), STATUS_CONFIG, "flag %d", flag);
