@@ -1,26 +1,25 @@
 /* Every order of events, and every one or two faults at every place, in a small world: agencies
  * with one batch each, and stores (choices.h). What was reached before (states.h) is not gone
- * through again. A path is gone again from the beginning whenever another choice of it is tried,
- * since cores cannot be copied.
+ * through again. Where a path has another choice left, a snapshot of the world's memory is
+ * taken, and restored for it (arena.h).
  *
  *     exhaust FAULTS AGENCIES STORES     at most so many faults (0 to 2)
  *     exhaust parts                      barrier, ledger and count, each alone (parts.h)
  */
 #include <inttypes.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "proto/wire/check.h"
+#include "tests/sim/arena.h"
 #include "tests/sim/choices.h"
+#include "tests/sim/machine.h"
 #include "tests/sim/parts.h"
 #include "tests/sim/states.h"
 
 enum {
     DEPTH_MAX = 4000,
     ENDS_BY_MS = 200000,
-    /* Tables come zeroed from the kernel: a world uses little of them, and is made for a path. */
-    MMAP_BYTES_MIN = 128 << 10,
 };
 
 /* A place on the path that is gone. */
@@ -28,7 +27,8 @@ struct place {
     struct choices choices;
     uint32_t taken; /* which of them the path goes on with */
     uint32_t faults;
-    uint64_t print; /* of the state there */
+    uint64_t print;  /* of the state there */
+    size_t snapshot; /* of the world there, where there are several choices */
 };
 
 struct search {
@@ -96,22 +96,18 @@ static void apply(struct search *search, const struct choice *choice)
     search->steps++;
 }
 
-/* Goes the path from the beginning. */
-static void go_again(struct search *search, uint64_t seed)
-{
-    world_destroy(search->world);
-    begin_world(search, seed);
-    for (uint32_t i = 0; i < search->depth; i++)
-        apply(search, taken_at(&search->path[i]));
-}
-
-/* Takes the last place off the path that has a choice left. returns false when none has. */
+/* Takes places without another choice off the path. returns false when none is left; else the
+ * world is as it was at the last one, and takes the next choice there. */
 static bool turn_back(struct search *search)
 {
     while (search->depth > 0) {
         struct place *place = &search->path[search->depth - 1];
-        if (++place->taken < place->choices.count)
+        if (++place->taken < place->choices.count) {
+            arena_restore(place->snapshot);
             return true;
+        }
+        if (place->choices.count > 1)
+            arena_drop(place->snapshot);
         search->depth--;
     }
     return false;
@@ -176,6 +172,8 @@ static bool go_on(struct search *search)
         choices_offer(search->world, faults < search->faults_max, &place->choices);
     else
         choices_offer_one(search->world, taken_at(before), &place->choices);
+    if (place->choices.count > 1)
+        place->snapshot = arena_snapshot();
     return true;
 }
 
@@ -184,12 +182,9 @@ static bool run(struct search *search, uint64_t seed)
     begin_world(search, seed);
     bool goes_on = go_on(search);
     while (search->depth > 0) {
-        if (goes_on)
-            apply(search, taken_at(&search->path[search->depth - 1]));
-        else if (turn_back(search))
-            go_again(search, seed);
-        else
+        if (!goes_on && !turn_back(search))
             break;
+        apply(search, taken_at(&search->path[search->depth - 1]));
         if (search->world->violation[0] != '\0') {
             printf("after %u steps: %s\n", search->depth, search->world->violation);
             for (uint32_t i = 0; i < search->depth; i++)
@@ -219,20 +214,21 @@ static bool explore_parts(void)
 static bool explore(uint32_t faults, uint32_t agencies, uint32_t stores)
 {
     struct search search = {
-        .world = calloc(1, sizeof(struct world)),
         .path = calloc(DEPTH_MAX, sizeof(struct place)),
         .states = states_create(),
         .faults_max = faults,
         .agencies = agencies,
         .stores = stores,
     };
+    machine_open_arena();
+    search.world = calloc(1, sizeof *search.world);
     CHECK(search.world != NULL && search.path != NULL);
     bool is_fine = run(&search, find_seed(&search)) && every_fault_has_led(&search);
     printf("%u agencies with 1 batch each, %u stores, at most %u faults: %" PRIu64
            " states, %" PRIu64 " steps, %" PRIu64 " ends\n",
            agencies, stores, faults, states_count(search.states), search.steps, search.ends);
     fflush(stdout);
-    free(search.world);
+    machine_close_arena();
     free(search.path);
     states_destroy(&search.states);
     return is_fine;
@@ -255,7 +251,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: exhaust FAULTS AGENCIES STORES | exhaust parts\n");
         return 64;
     }
-    mallopt(M_MMAP_THRESHOLD, MMAP_BYTES_MIN);
     uint32_t faults = read_number(argv[1], 0, 2);
     uint32_t agencies = read_number(argv[2], 1, WORLD_AGENCIES_MAX);
     uint32_t stores = read_number(argv[3], 1, WORLD_WORKERS_MAX);

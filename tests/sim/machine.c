@@ -2,6 +2,10 @@
 
 #include <stdlib.h>
 
+#include "proto/wire/check.h"
+#include "proto/wire/digest.h"
+#include "tests/sim/arena.h"
+
 /* What is left until something fails; 0: nothing is to. */
 struct countdown {
     uint32_t left;
@@ -81,23 +85,78 @@ uint64_t machine_disk_failures(void)
 void *__real_malloc(size_t bytes);
 void *__real_calloc(size_t count, size_t bytes);
 void *__real_realloc(void *place, size_t bytes);
+void __real_free(void *place);
 void *__wrap_malloc(size_t bytes);
 void *__wrap_calloc(size_t count, size_t bytes);
 void *__wrap_realloc(void *place, size_t bytes);
+void __wrap_free(void *place);
+
+static bool memory_fails(void)
+{
+    return machine.runs_core && fails(&machine.memory);
+}
 
 void *__wrap_malloc(size_t bytes)
 {
-    return machine.runs_core && fails(&machine.memory) ? NULL : __real_malloc(bytes);
+    if (memory_fails())
+        return NULL;
+    return arena_is_open() ? arena_alloc(bytes) : __real_malloc(bytes);
 }
 
 void *__wrap_calloc(size_t count, size_t bytes)
 {
-    return machine.runs_core && fails(&machine.memory) ? NULL : __real_calloc(count, bytes);
+    if (memory_fails())
+        return NULL;
+    return arena_is_open() ? arena_calloc(count * bytes) : __real_calloc(count, bytes);
 }
 
 void *__wrap_realloc(void *place, size_t bytes)
 {
-    return machine.runs_core && fails(&machine.memory) ? NULL : __real_realloc(place, bytes);
+    if (memory_fails())
+        return NULL;
+    return arena_is_open() ? arena_realloc(place, bytes) : __real_realloc(place, bytes);
+}
+
+void __wrap_free(void *place)
+{
+    if (!arena_free(place))
+        __real_free(place);
+}
+
+/* OpenSSL allocates for itself, and nothing there may be brought back. A hasher keeps nothing from
+ * one sum to the next, so one serves everybody. */
+static struct hasher *shared_hasher;
+
+enum status __real_hasher_create(struct hasher **hasher);
+void __real_hasher_destroy(struct hasher **hasher);
+enum status __wrap_hasher_create(struct hasher **hasher);
+void __wrap_hasher_destroy(struct hasher **hasher);
+
+enum status __wrap_hasher_create(struct hasher **hasher)
+{
+    if (!arena_is_open())
+        return __real_hasher_create(hasher);
+    *hasher = shared_hasher;
+    return STATUS_OK;
+}
+
+void __wrap_hasher_destroy(struct hasher **hasher)
+{
+    if (!arena_is_open())
+        __real_hasher_destroy(hasher);
+    *hasher = NULL;
+}
+
+void machine_open_arena(void)
+{
+    CHECK(__real_hasher_create(&shared_hasher) == STATUS_OK);
+    arena_open();
+}
+
+void machine_close_arena(void)
+{
+    arena_close();
+    __real_hasher_destroy(&shared_hasher);
 }
 
 /* -- stores -- */

@@ -34,6 +34,10 @@ bool machine_will_fail_disk(void);
 uint64_t machine_memory_failures(void);
 uint64_t machine_disk_failures(void);
 
+/* In between everybody allocates in the arena (arena.h). */
+void machine_open_arena(void);
+void machine_close_arena(void);
+
 /* A store as a core sees it. */
 struct disk {
     struct store store; /* first: the table */

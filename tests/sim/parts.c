@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "proto/wire/check.h"
+#include "tests/sim/arena.h"
+#include "tests/sim/machine.h"
 
 enum { TABLE_BITS = 22, WAY_MAX = 64 };
 
@@ -59,23 +61,39 @@ static void say(const struct exploration *exploration, uint32_t node, uint32_t o
     putchar('\n');
 }
 
-/* One operation from one state on. returns false when something differs. */
-static bool try_operation(struct exploration *exploration, uint32_t node, uint32_t operation)
+/* One operation on the part, which is in the state of that node. returns false when something
+ * differs. */
+static bool try_operation(struct exploration *exploration, void *tried, uint32_t node,
+                          uint32_t operation)
 {
     const struct part *part = exploration->part;
-    void *tried = go_to(exploration, node);
-    const char *problem = NULL;
-    if (part->apply(tried, operation)) {
-        problem = part->check(tried);
-        if (problem == NULL && is_new(exploration, part->print(tried))) {
-            CHECK(exploration->nodes_count < UINT32_C(1) << (TABLE_BITS - 1));
-            exploration->nodes[exploration->nodes_count++] = (struct node){node, operation};
-        }
-    }
-    part->destroy(tried);
-    if (problem != NULL)
+    if (!part->apply(tried, operation))
+        return true;
+    const char *problem = part->check(tried);
+    if (problem != NULL) {
         say(exploration, node, operation, problem);
-    return problem == NULL;
+        return false;
+    }
+    if (is_new(exploration, part->print(tried))) {
+        CHECK(exploration->nodes_count < UINT32_C(1) << (TABLE_BITS - 1));
+        exploration->nodes[exploration->nodes_count++] = (struct node){node, operation};
+    }
+    return true;
+}
+
+/* Each operation from one state on. returns false when something differs. */
+static bool try_all(struct exploration *exploration, uint32_t node)
+{
+    void *part = go_to(exploration, node);
+    size_t snapshot = arena_snapshot();
+    bool is_fine = true;
+    for (uint32_t i = 0; is_fine && i < exploration->part->operations; i++) {
+        is_fine = try_operation(exploration, part, node, i);
+        arena_restore(snapshot);
+    }
+    arena_drop(snapshot);
+    exploration->part->destroy(part);
+    return is_fine;
 }
 
 bool parts_explore(const struct part *part, uint64_t *states)
@@ -87,13 +105,14 @@ bool parts_explore(const struct part *part, uint64_t *states)
         .nodes_count = 1,
     };
     CHECK(exploration.table != NULL && exploration.nodes != NULL);
+    machine_open_arena();
     void *first = part->create();
     (void)is_new(&exploration, part->print(first));
     part->destroy(first);
     bool is_fine = true;
     for (uint32_t node = 0; is_fine && node < exploration.nodes_count; node++)
-        for (uint32_t operation = 0; is_fine && operation < part->operations; operation++)
-            is_fine = try_operation(&exploration, node, operation);
+        is_fine = try_all(&exploration, node);
+    machine_close_arena();
     *states = exploration.nodes_count;
     free(exploration.table);
     free(exploration.nodes);

@@ -1,6 +1,6 @@
 /* Goes through every state that a part of the broker's core can be in, alone: each operation in
  * each state, beside a model of plain arrays. States are told apart by the part's own fingerprint.
- * A way to a state is gone again from the beginning, since parts cannot be copied. */
+ * They lie in the arena (arena.h). */
 #ifndef SORTEO_TESTS_SIM_PARTS_H
 #define SORTEO_TESTS_SIM_PARTS_H
 
