@@ -20,6 +20,7 @@
     X(VOID_RECORDED)    /* - */                                                \
     X(SEAL_DIFFERS)     /* -: another one was recorded first, and stays */     \
     X(MANIFEST_REFUSED) /* -: its parts do not make a manifest of that root */ \
+    X(MANIFEST_ROTTEN)  /* -: it is taken from the broker again */             \
     X(READ_BACK)        /* batches, bytes: every digest holds */               \
     X(ROTTEN)           /* - */                                                \
     X(COUNTED)          /* bets, winners */                                    \

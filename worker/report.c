@@ -33,6 +33,7 @@ static const struct line LINES[NOTE_KINDS] = {
     [NOTE_VOID_RECORDED] = {"void", LOG_INFO, LOG_SUCCESS, false, true, false, NULL, NULL},
     [NOTE_SEAL_DIFFERS] = {"sellado", LOG_ERROR, LOG_FAIL, true, true, false, NULL, NULL},
     [NOTE_MANIFEST_REFUSED] = {"sellado", LOG_ERROR, LOG_FAIL, true, true, false, NULL, NULL},
+    [NOTE_MANIFEST_ROTTEN] = {"sellado", LOG_ERROR, LOG_FAIL, true, true, false, NULL, NULL},
     [NOTE_READ_BACK] = {"read_back", LOG_INFO, LOG_SUCCESS, false, true, false, "batches", "bytes"},
     [NOTE_ROTTEN] = {"read_back", LOG_ERROR, LOG_FAIL, true, true, true, NULL, NULL},
     [NOTE_COUNTED] = {"count", LOG_INFO, LOG_SUCCESS, true, true, false, "cantidad",
@@ -61,6 +62,8 @@ static const char *reason(const struct note *note)
         return "another seal was recorded first, and stays";
     case NOTE_MANIFEST_REFUSED:
         return "the parts do not make the manifest of this draw";
+    case NOTE_MANIFEST_ROTTEN:
+        return "the stored manifest has rotted: taking it from the broker again";
     case NOTE_ROTTEN:
         return "a stored batch has rotted and was deleted";
     case NOTE_QUESTION_DROPPED:

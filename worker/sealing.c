@@ -134,6 +134,28 @@ static void keep_seal(struct sealing *sealing, const struct workbench *bench,
         tell_sealed(bench, kept->draw, kept->kind == SEAL_MANIFEST ? &kept->root : &ZEROS);
 }
 
+/* True when that is the seal that is kept, but its manifest cannot be read any more: it is taken
+ * again. */
+static enum status has_rotted(const struct sealing *sealing, const struct workbench *bench,
+                              struct seals *seals, const struct seal_record *kept,
+                              const struct digest *asked, bool *is_rotten)
+{
+    *is_rotten = false;
+    if (kept->kind != SEAL_MANIFEST || kept->is_forgotten || !digest_is_equal(&kept->root, asked) ||
+        sealing_has_verified(sealing, kept->draw))
+        return STATUS_OK;
+    *is_rotten = sealing->assembly.draw == kept->draw; /* it was found with an earlier part */
+    if (*is_rotten)
+        return STATUS_OK;
+    const struct manifest *manifest;
+    enum status status = seals_manifest(seals, bench, kept->draw, &manifest);
+    if (status != STATUS_IO)
+        return status;
+    *is_rotten = true;
+    note(bench, NOTE_MANIFEST_ROTTEN, kept->draw, 0, 0);
+    return STATUS_OK;
+}
+
 enum status sealing_take_part(struct sealing *sealing, const struct workbench *bench,
                               struct seals *seals, uint32_t draw, const struct message_part *part,
                               struct slice body)
@@ -144,9 +166,12 @@ enum status sealing_take_part(struct sealing *sealing, const struct workbench *b
     }
     const struct seal_record *kept;
     enum status status = seals_look(seals, bench, draw, &kept);
+    bool is_rotten = false;
+    if (status == STATUS_OK)
+        status = has_rotted(sealing, bench, seals, kept, &part->root, &is_rotten);
     if (status != STATUS_OK)
         return status;
-    if (kept->kind != SEAL_NONE || kept->is_forgotten) {
+    if (!is_rotten && (kept->kind != SEAL_NONE || kept->is_forgotten)) {
         if (part->part == part->parts - 1)
             keep_seal(sealing, bench, kept, &part->root);
         return STATUS_OK;

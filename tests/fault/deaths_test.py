@@ -115,13 +115,32 @@ class Deaths(FaultCase):
                 rows = file.read().splitlines()[::BATCH_ROWS]  # about one of each batch
             bets = (wire.pack(wire.read_bet(row, datetime.date.today())) for row in rows)
             at = next(place for place in map(stored.find, bets) if place > 0)
-            with open(path, "r+b") as file:
-                file.seek(at + 2)  # in the first name
-                file.write(bytes([stored[at + 2] ^ 1]))
+            flip_bit(path, at + 2)  # in the first name
             draw.let_go()
             self.expect_right_end()
             self.assertRegex(draw["worker 0"].log(), r"draw: 1 \| agency: 1 \| .*seq: \d+ .*"
                                                      "a stored batch has rotted and was deleted")
+
+    def test_bit_flips_in_the_manifest(self):
+        """Found when the store has to seal again: it takes the manifest from the broker."""
+        with Cluster(agencies=AGENCIES, winning_number=NUMBER) as cluster:
+            self.draw = draw = HeldDraw(cluster, "counting").hold(self)
+            draw.kill("worker 0")
+            path = cluster.path("store-0/0/data.mdb")
+            with open(path, "rb") as file:
+                at = file.read().index(b"\xc4\x20" + draw.sealed_with()[0])
+            flip_bit(path, at + 300)  # in the digests, which follow
+            draw.start("worker 0").wait_line("sellado .* fail .* the stored manifest has rotted")
+            draw.let_go()
+            self.expect_right_end()
+
+
+def flip_bit(path, at):
+    with open(path, "r+b") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
 
 
 def test_of(name, phase):

@@ -219,6 +219,60 @@ Test(worker_disk, deletes_what_has_rotted_on_a_full_disk)
     made_free(&batch);
 }
 
+/* After a restart, since a manifest that was read once is kept at hand. */
+static void restart_sealed_with_rotten_manifest(const struct manifest *sealed)
+{
+    broker_seals(&world, sealed);
+    fixture_settle(&world);
+    cr_assert_eq(sent_of(&world, MESSAGE_SEALED), 1);
+    fixture_restart(&world);
+    fixture_register(&world);
+    sent_forget(&world);
+    cr_assert(store_memory_rot_manifest(world.store, 1));
+}
+
+Test(worker_disk, takes_a_manifest_that_has_rotted_from_the_broker_again)
+{
+    struct made batch = make_batch(1, 7, 1, 0, 3, 0);
+    struct manifest *sealed = make_manifest(&world, &batch, 1, 7574);
+    broker_forwards(&world, &batch, false);
+    fixture_wait(&world, 100);
+    restart_sealed_with_rotten_manifest(sealed);
+    broker_seals(&world, sealed);
+    fixture_settle(&world);
+    cr_assert_neq(worker_state(world.worker), WORKER_OVER);
+    cr_expect_eq(world.notes[NOTE_MANIFEST_ROTTEN], 1);
+    cr_assert_eq(sent_of(&world, MESSAGE_SEALED), 1, "it has read its batch back");
+    cr_expect_eq(world.last_note[NOTE_READ_BACK].number, 1);
+    struct slice packed;
+    cr_assert_eq(store_manifest(world.store, 1, &packed), STATUS_OK);
+    cr_expect(slice_is_equal(packed, manifest_packed(sealed)));
+    manifest_destroy(&sealed);
+    made_free(&batch);
+}
+
+/* The seal stays: only what it stands for is taken again. */
+Test(worker_disk, takes_no_other_manifest_for_one_that_has_rotted)
+{
+    struct made batches[] = {make_batch(1, 7, 1, 0, 3, 0), make_batch(1, 7, 1, 1, 3, 3)};
+    struct manifest *sealed = make_manifest(&world, batches, 1, 7574);
+    struct manifest *other = make_manifest(&world, batches, 2, 7574);
+    restart_sealed_with_rotten_manifest(sealed);
+    broker_seals(&world, other);
+    fixture_settle(&world);
+    cr_expect_eq(world.notes[NOTE_SEAL_DIFFERS], 1);
+    cr_assert_eq(sent_of(&world, MESSAGE_SEALED), 1);
+    cr_expect(digest_is_equal(&sent_last(&world, MESSAGE_SEALED)->message.sealed.root,
+                              manifest_root(sealed)));
+    broker_seals(&world, sealed);
+    fixture_settle(&world);
+    cr_expect_eq(world.notes[NOTE_MANIFEST_ROTTEN], 1);
+    manifest_destroy(&sealed);
+    manifest_destroy(&other);
+    made_free(&batches[0]);
+    made_free(&batches[1]);
+}
+
 static void expect_failed_sync(const char *what)
 {
     cr_assert_eq(worker_state(world.worker), WORKER_OVER, "%s", what);
