@@ -111,6 +111,9 @@ void agency_on_marked(struct agency *agency);
 /* The winners' file is on disk. */
 void agency_on_stored(struct agency *agency, int64_t now_ms);
 
+/* BYE is not waited for any longer. in: a state that says it. */
+void agency_skip_bye(struct agency *agency);
+
 /* -- answers -- */
 
 /* The orders given since the last call: a set of enum agency_order. */

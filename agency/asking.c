@@ -96,7 +96,8 @@ static void ask(struct agency *agency, int64_t now_ms, struct outbox *outbox)
     case AGENCY_NAMING:
         ask_digests(agency, now_ms, outbox);
         return;
-    case AGENCY_LEAVING: {
+    case AGENCY_LEAVING:
+    case AGENCY_PARTING: {
         struct message bye = start(agency, MESSAGE_BYE);
         bye.bye.agency = agency->terms.id;
         put_out(agency, now_ms, outbox, &bye, 0);
@@ -136,7 +137,7 @@ static void give_up_waiting(struct agency *agency, int64_t now_ms)
     agency->unanswered++;
     agency->ask_at = now_ms;
     bool is_tired = agency->unanswered % UNANSWERED_REDIAL == 0;
-    if (agency->state == AGENCY_LEAVING) {
+    if (agency_state_says_bye(agency->state)) {
         if (is_tired)
             (void)agency_enter(agency, EVENT_GOODBYE);
     } else if (agency->state == AGENCY_NAMING) {
@@ -156,7 +157,7 @@ static int64_t patience_ends_at(const struct agency *agency)
         return agency->begun_at + agency->terms.connect_timeout_ms;
     bool is_held_up =
         agency->state == AGENCY_HELLO || agency->has_ended || !window_is_clean(&agency->window);
-    bool is_leaving = agency->state == AGENCY_LEAVING || agency->state == AGENCY_NAMING;
+    bool is_leaving = agency_state_says_bye(agency->state) || agency->state == AGENCY_NAMING;
     if (agency->terms.wait_timeout_ms == 0 || !is_held_up || is_leaving)
         return INT64_MAX;
     return agency->moved_at + agency->terms.wait_timeout_ms;

@@ -280,7 +280,7 @@ static void empty_outbox(struct loop *loop)
         void *zocket = is_mark ? loop->line.bets : loop->line.rendezvous;
         if (zocket == NULL)
             continue;
-        bool is_bye = agency_state(loop->agency) == AGENCY_LEAVING;
+        bool is_bye = agency_state_says_bye(agency_state(loop->agency));
         if (is_bye)
             CRASH_POINT("agency.before_send.bye");
         enum status status = socket_send(zocket, outbound->header, false);
@@ -325,8 +325,8 @@ static void on_stop(struct loop *loop)
 {
     if (stop_take(loop->terms->stop) == 0)
         return;
-    if (agency_state(loop->agency) == AGENCY_LEAVING) { /* the winners are on disk */
-        end(loop, 0);
+    if (agency_state_says_bye(agency_state(loop->agency))) {
+        agency_skip_bye(loop->agency);
         return;
     }
     progress_gave_up(action_now(loop), "run it again: it goes on where it stands", "interrupted");

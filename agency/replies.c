@@ -19,12 +19,21 @@ static bool take_over(struct agency *agency, int64_t now_ms, uint64_t in_force)
     return true;
 }
 
+/* What the draw has come to is known: the broker is told so, since it may wait for that. */
+static void end_without_winners(struct agency *agency, int64_t now_ms, enum agency_cause cause)
+{
+    if (!agency_enter(agency, EVENT_NO_RESULT))
+        return;
+    agency->outcome.cause = cause;
+    agency->ask_at = now_ms;
+}
+
 static void on_refused(struct agency *agency, int64_t now_ms, const struct message_refused *refused)
 {
     if (refused->reason == REFUSAL_SUPERSEDED && take_over(agency, now_ms, refused->number))
         return;
     agency_close_asked(agency);
-    if (agency->state == AGENCY_LEAVING) { /* the draw may be forgotten by now */
+    if (agency_state_says_bye(agency->state)) { /* the draw may be forgotten by now */
         (void)agency_enter(agency, EVENT_GOODBYE);
         return;
     }
@@ -46,6 +55,10 @@ static void on_refused(struct agency *agency, int64_t now_ms, const struct messa
     agency->ask_at = now_ms;
     if (refused->reason == REFUSAL_DECLARATION && agency_enter(agency, EVENT_DIFFERS))
         return;
+    if (refused->reason == REFUSAL_VOID || refused->reason == REFUSAL_EXCLUDED) {
+        end_without_winners(agency, now_ms, AGENCY_CAUSE_REFUSED);
+        return;
+    }
     agency_fail(agency, AGENCY_CAUSE_REFUSED);
 }
 
@@ -112,7 +125,7 @@ static void on_admitted(struct agency *agency, int64_t now_ms,
 {
     agency->is_not_open = false;
     if (admitted->phase == PHASE_VOID) {
-        agency_fail(agency, AGENCY_CAUSE_VOID);
+        end_without_winners(agency, now_ms, AGENCY_CAUSE_VOID);
         return;
     }
     if (agency->terms.starts_over && !agency->has_started_over) {
@@ -200,7 +213,7 @@ static void on_wait(struct agency *agency, int64_t now_ms, const struct message_
                     bool is_finished)
 {
     if (wait->phase == PHASE_VOID) {
-        agency_fail(agency, AGENCY_CAUSE_VOID);
+        end_without_winners(agency, now_ms, AGENCY_CAUSE_VOID);
         return;
     }
     uint32_t newest = agency->window.newest;
@@ -264,7 +277,7 @@ static void on_result(struct agency *agency, int64_t now_ms, const struct messag
 static void on_not_yet(struct agency *agency, int64_t now_ms, const struct message_not_yet *not_yet)
 {
     if (not_yet->phase == PHASE_VOID) {
-        agency_fail(agency, AGENCY_CAUSE_VOID);
+        end_without_winners(agency, now_ms, AGENCY_CAUSE_VOID);
         return;
     }
     agency->has_result = false;

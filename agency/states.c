@@ -17,6 +17,7 @@ static const uint8_t NEXT[AGENCY_STATES][AGENCY_EVENTS] = {
             [EVENT_HELD] = AGENCY_READING,
             [EVENT_REDIAL] = AGENCY_HELLO,
             [EVENT_NOT_OPEN] = AGENCY_HELLO,
+            [EVENT_NO_RESULT] = AGENCY_PARTING,
             [EVENT_FAIL] = AGENCY_FAILED,
         },
     [AGENCY_SENDING] =
@@ -25,6 +26,7 @@ static const uint8_t NEXT[AGENCY_STATES][AGENCY_EVENTS] = {
             [EVENT_RESULT] = AGENCY_READING,
             [EVENT_REDIAL] = AGENCY_HELLO,
             [EVENT_NOT_OPEN] = AGENCY_HELLO,
+            [EVENT_NO_RESULT] = AGENCY_PARTING,
             [EVENT_FAIL] = AGENCY_FAILED,
         },
     [AGENCY_READING] =
@@ -33,6 +35,7 @@ static const uint8_t NEXT[AGENCY_STATES][AGENCY_EVENTS] = {
             [EVENT_RESULT] = AGENCY_FETCHING,
             [EVENT_REDIAL] = AGENCY_HELLO,
             [EVENT_NOT_OPEN] = AGENCY_HELLO,
+            [EVENT_NO_RESULT] = AGENCY_PARTING,
             [EVENT_FAIL] = AGENCY_FAILED,
         },
     [AGENCY_DECLARING] =
@@ -43,6 +46,7 @@ static const uint8_t NEXT[AGENCY_STATES][AGENCY_EVENTS] = {
             [EVENT_REDIAL] = AGENCY_HELLO,
             [EVENT_NOT_OPEN] = AGENCY_HELLO,
             [EVENT_DIFFERS] = AGENCY_NAMING,
+            [EVENT_NO_RESULT] = AGENCY_PARTING,
             [EVENT_FAIL] = AGENCY_FAILED,
         },
     [AGENCY_WAITING] =
@@ -53,6 +57,7 @@ static const uint8_t NEXT[AGENCY_STATES][AGENCY_EVENTS] = {
             [EVENT_REDIAL] = AGENCY_HELLO,
             [EVENT_NOT_OPEN] = AGENCY_HELLO,
             [EVENT_DIFFERS] = AGENCY_NAMING,
+            [EVENT_NO_RESULT] = AGENCY_PARTING,
             [EVENT_FAIL] = AGENCY_FAILED,
         },
     [AGENCY_FETCHING] =
@@ -61,6 +66,7 @@ static const uint8_t NEXT[AGENCY_STATES][AGENCY_EVENTS] = {
             [EVENT_LAST_PAGE] = AGENCY_STORING,
             [EVENT_REDIAL] = AGENCY_HELLO,
             [EVENT_NOT_OPEN] = AGENCY_HELLO,
+            [EVENT_NO_RESULT] = AGENCY_PARTING,
             [EVENT_FAIL] = AGENCY_FAILED,
         },
     [AGENCY_STORING] =
@@ -71,6 +77,10 @@ static const uint8_t NEXT[AGENCY_STATES][AGENCY_EVENTS] = {
     [AGENCY_LEAVING] =
         {
             [EVENT_GOODBYE] = AGENCY_DONE,
+        },
+    [AGENCY_PARTING] =
+        {
+            [EVENT_GOODBYE] = AGENCY_FAILED,
         },
     [AGENCY_NAMING] =
         {
@@ -87,6 +97,11 @@ enum agency_state agency_state_after(enum agency_state state, enum agency_event 
 bool agency_state_is_final(enum agency_state state)
 {
     return state == AGENCY_DONE || state == AGENCY_FAILED;
+}
+
+bool agency_state_says_bye(enum agency_state state)
+{
+    return state == AGENCY_LEAVING || state == AGENCY_PARTING;
 }
 
 const char *agency_state_name(enum agency_state state)

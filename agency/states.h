@@ -17,6 +17,7 @@
     X(FETCHING, "asks for its winners, page by page")             \
     X(STORING, "has all pages; the shell makes the file durable") \
     X(LEAVING, "has its winners on disk and says BYE")            \
+    X(PARTING, "was told that it gets none, and says BYE")        \
     X(NAMING, "was refused and asks which batch differs")         \
     X(DONE, "has its winners")                                    \
     X(FAILED, "has given up; the outcome says why")
@@ -40,6 +41,7 @@ enum agency_event {
     EVENT_NOT_YET,      /* the result cannot be fetched after all */
     EVENT_LAST_PAGE,    /* the last page of winners was taken */
     EVENT_STORED,       /* the winners are on disk */
+    EVENT_NO_RESULT,    /* the draw is void, or is made without it */
     EVENT_GOODBYE,      /* BYE is answered, or was said often enough */
     EVENT_REDIAL,       /* too many requests in a row are unanswered */
     EVENT_NOT_OPEN,     /* the draw is not open yet */
@@ -53,6 +55,9 @@ enum agency_state agency_state_after(enum agency_state state, enum agency_event 
 
 /* True in DONE and FAILED. */
 bool agency_state_is_final(enum agency_state state);
+
+/* True in LEAVING and PARTING: nothing but BYE is left to be said. */
+bool agency_state_says_bye(enum agency_state state);
 
 /* The state's name, for logs: "WAITING". */
 const char *agency_state_name(enum agency_state state);

@@ -330,14 +330,14 @@ static void on_bye(struct broker *broker, const struct request *request)
     answer_send(broker, request, &message, NULL);
 }
 
-/* An agency that was told how the draw ended needs nothing more of this broker. */
+/* An agency that knows how the draw ended needs nothing more of this broker. */
 static void note_farewell(struct broker *broker, const struct request *request)
 {
     struct member *member = roll_find(broker->roll, request->agency);
-    if (request->message->draw != broker->draw || member == NULL)
+    if (request->message->kind != MESSAGE_BYE || request->message->draw != broker->draw ||
+        member == NULL)
         return;
-    if (request->message->kind == MESSAGE_BYE || broker->state == DRAW_VOID ||
-        barrier_excludes(broker->barrier, member->id))
+    if (draw_is_over(broker->state) || barrier_excludes(broker->barrier, member->id))
         member->said_bye = true;
 }
 
@@ -393,8 +393,8 @@ void broker_on_request(struct broker *broker, uint64_t peer, struct slice header
                       0);
         return;
     }
+    note_farewell(broker, &request);
     if (message.draw < broker->draw || draw_is_over(broker->state)) {
-        note_farewell(broker, &request);
         past_answer(broker, &request);
         return;
     }

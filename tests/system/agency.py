@@ -89,8 +89,14 @@ class Agency:
             return None
         if wire.REASONS[reason] == "DECLARATION":
             text += f", the first batch that differs is {self.differing()}"
+        if wire.REASONS[reason] in ("EXCLUDED", "VOID"):
+            self.say_bye()
         details = "".join(f", {key} {reply[key]}" for key in FIELDS[REFUSED][2:])
         fail(wire.EXIT_CODES[reason], text + details)
+
+    def say_bye(self):
+        """A courtesy, whatever comes."""
+        any(self.ask_once(BYE) for _ in range(wire.UNANSWERED_REDIAL))
 
     def differing(self):
         seq, total = 0, 1
@@ -232,7 +238,7 @@ class Agency:
             self.take_part(admitted)
         rows = self.fetch()
         wire.write_rows(self.options.output, rows)
-        any(self.ask_once(BYE) for _ in range(wire.UNANSWERED_REDIAL))  # a courtesy, whatever comes
+        self.say_bye()
         print(json.dumps({"batches": len(self.digests), "winners": len(rows), "lost": self.lost,
                           "repaired": sorted(self.repaired), **self.counts}), file=sys.stderr)
 

@@ -265,6 +265,30 @@ Test(agency_replies, goodbye_is_said_three_times_without_an_answer)
     stage_end(&stage);
 }
 
+/* [M-35] The broker waits for it: until then a VOID that was lost is told again. */
+Test(agency_replies, who_gets_no_winners_says_bye_as_well)
+{
+    const enum refusal reasons[] = {REFUSAL_VOID, REFUSAL_EXCLUDED};
+    for (int i = 0; i < 2; i++) {
+        struct stage stage = begin_waiting();
+        stage_until(&stage, MESSAGE_POLL);
+        uint32_t before = stage.requests;
+        stage_refuse(&stage, reasons[i], 0);
+        cr_assert_eq(agency_state(stage.agency), AGENCY_PARTING);
+        stage_tick(&stage);
+        while (agency_state(stage.agency) == AGENCY_PARTING) {
+            cr_assert_eq(stage.request.kind, MESSAGE_BYE);
+            stage_wait(&stage);
+        }
+        cr_expect_eq(stage.requests - before, UNANSWERED_REDIAL);
+        cr_assert_eq(agency_state(stage.agency), AGENCY_FAILED);
+        cr_expect_eq(stage_cause(&stage), AGENCY_CAUSE_REFUSED);
+        cr_expect_eq(agency_outcome(stage.agency)->refused.reason, reasons[i]);
+        cr_expect_eq(agency_exit_code(stage.agency), refusal_exit_code(reasons[i]));
+        stage_end(&stage);
+    }
+}
+
 Test(agency_replies, wait_timeout_does_not_count_while_the_reader_is_waited_for)
 {
     struct stage stage;
@@ -324,6 +348,7 @@ Test(agency_replies, nothing_is_taken_once_it_has_failed)
     struct message reply = stage_admitted(&stage, 0);
     reply.admitted.phase = PHASE_VOID;
     stage_answer(&stage, &reply, (struct slice){0});
+    agency_skip_bye(stage.agency);
     cr_assert_eq(agency_state(stage.agency), AGENCY_FAILED);
     agency_on_cut(stage.agency, stage.now_ms, &cut);
     agency_on_end(stage.agency, stage.now_ms, &declaration);

@@ -140,3 +140,61 @@ Test(broker_forget, pages_of_winners_leave_room_for_what_the_stores_are_to_forge
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_FORGET, STORES_MAX - 1, NULL, NULL));
     bench_close(&bench);
 }
+
+Test(broker_forget, stores_forget_the_draw_that_is_older_than_those_kept, .timeout = 10)
+{
+    struct bench bench;
+    struct message forget;
+    uint32_t forgotten = 0;
+    begin(&bench);
+    bench_store(&bench, 50, 1, 1);
+    for (uint32_t draw = 1; draw <= DRAWS_KEPT + 2; draw++) {
+        make_draw(&bench, draw);
+        if (!bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_FORGET, 0, &forget, NULL))
+            continue;
+        forgotten++;
+        cr_assert_eq(forget.draw, forgotten);
+        cr_assert_eq(draw + 1, forget.draw + DRAWS_KEPT, "draw %u is open", draw + 1);
+    }
+    cr_assert_eq(forgotten, 3);
+    bench_close(&bench);
+}
+
+/* The store was away when it was told to forget, or died in the middle of it. */
+Test(broker_forget, a_store_that_brings_a_draw_older_than_those_kept_is_told_to_forget,
+     .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench);
+    bench_store(&bench, 50, 1, 1);
+    for (uint32_t draw = 1; draw <= DRAWS_KEPT + 1; draw++)
+        make_draw(&bench, draw);
+    struct message registration = {
+        .kind = MESSAGE_REGISTER,
+        .registration = {.store = {{2}}, .opening = {1, {{2, 1}}}},
+    };
+    struct item_inventory items[] = {
+        {.kind = INVENTORY_BATCH, .draw = 1, .agency = 4, .attempt = 1},
+        {.kind = INVENTORY_BATCH, .draw = 2, .agency = 4, .attempt = 1},
+        {.kind = INVENTORY_BATCH, .draw = 2, .agency = 4, .attempt = 1, .batch = {.seq = 1}},
+        {.kind = INVENTORY_FORGOT, .draw = 1},
+        {.kind = INVENTORY_BATCH, .draw = 3, .agency = 4, .attempt = 1},
+    };
+    uint8_t buffer[5 * ITEM_BYTES_MAX];
+    size_t bytes = 0;
+    for (size_t i = 0; i < 5; i++) {
+        items[i].batch.bets = 1;
+        cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, &items[i]), STATUS_OK);
+    }
+    struct message inventory = {.kind = MESSAGE_INVENTORY,
+                                .inventory = {.is_last = true, .items = 5}};
+    bench_report(&bench, 51, &registration, (struct slice){0});
+    bench_report(&bench, 51, &inventory, (struct slice){buffer, bytes});
+    struct message forget;
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_FORGET, 0, &forget, NULL));
+    cr_assert_eq(forget.draw, 1);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_FORGET, 1, &forget, NULL));
+    cr_assert_eq(forget.draw, 2);
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_FORGET, 2, NULL, NULL));
+    bench_close(&bench);
+}

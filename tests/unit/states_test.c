@@ -33,13 +33,23 @@ Test(states, final_ones_have_no_way_out)
     }
 }
 
-Test(states, every_other_one_can_fail_until_the_winners_are_on_disk)
+Test(states, every_other_one_can_fail_until_bye_is_said)
 {
     for (int state = AGENCY_NONE; state < AGENCY_DONE; state++) {
         enum agency_state next = agency_state_after((enum agency_state)state, EVENT_FAIL);
-        cr_assert_eq(next, state == AGENCY_LEAVING ? AGENCY_NONE : AGENCY_FAILED);
+        bool says_bye = agency_state_says_bye((enum agency_state)state);
+        cr_assert_eq(next, says_bye ? AGENCY_NONE : AGENCY_FAILED);
+        cr_assert_eq(says_bye, state == AGENCY_LEAVING || state == AGENCY_PARTING);
         cr_assert_not(agency_state_is_final((enum agency_state)state));
     }
+}
+
+Test(states, who_gets_no_winners_says_bye_before_it_fails)
+{
+    for (int state = AGENCY_HELLO; state <= AGENCY_FETCHING; state++)
+        cr_assert_eq(agency_state_after((enum agency_state)state, EVENT_NO_RESULT), AGENCY_PARTING);
+    cr_assert_eq(agency_state_after(AGENCY_PARTING, EVENT_GOODBYE), AGENCY_FAILED);
+    cr_assert_eq(agency_state_after(AGENCY_STORING, EVENT_NO_RESULT), AGENCY_NONE);
 }
 
 Test(states, bets_are_never_stored_twice_over)
