@@ -117,6 +117,24 @@ class Agencies(FaultCase):
                 self.assertEqual([], [name for name in os.listdir(cluster.folder)
                                       if "winners" in name])
 
+    def test_killed_as_it_hears_that_the_draw_is_void(self):
+        """Whether it has heard so nobody knows: the broker stays until it says BYE."""
+        with Cluster(agencies=AGENCIES, winning_number=NUMBER, barrier_timeout=3,
+                     on_timeout="void", linger=600) as cluster:
+            self.draw = draw = HeldDraw(cluster, "barrier")
+            draw.begin("agency 1", "agency 2", "agency 3")
+            slow = draw.start("agency 3", batch_bets=1)
+            slow.wait_line("hello .* success")
+            slow.signal(signal.SIGSTOP)
+            with cluster.changed(crash="agency.before_send.bye:1"):
+                draw.start("agency 1")
+            draw.start("agency 2")
+            self.expect_crash(draw["agency 1"], "agency.before_send.bye")
+            slow.signal(signal.SIGCONT)
+            for agency in (draw["agency 2"], slow, draw.start("agency 1")):
+                self.expect_exit(agency, 75, "refused: the draw is void")
+            self.expect_exit(draw["broker"], 0)
+
     def decide(self, cluster, point):
         """The third agency stands still; the broker dies around its decision, and is started
         again. The first stands still too, so that the broker stays until all were told."""
