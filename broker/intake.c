@@ -36,12 +36,8 @@ static void on_mark(struct broker *broker, const struct message *message)
     struct member *member = roll_find(broker->roll, mark->agency);
 
     if (message->draw != broker->draw || member == NULL || member->attempt != mark->attempt ||
-        mark->incarnation < member->incarnation)
+        !roll_accept_incarnation(member, mark->incarnation))
         return;
-    if (mark->incarnation > member->incarnation) {
-        member->incarnation = mark->incarnation;
-        member->round_seen = 0;
-    }
     if (mark->round > member->round_seen)
         member->round_seen = mark->round;
 }

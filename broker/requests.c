@@ -19,19 +19,24 @@ static struct slice pack_ranges(struct broker *broker, const struct seqset *set,
     return ranges;
 }
 
-/* -- HELLO -- */
-
-/* Whether this process may speak for its agency; it becomes the one in force when it is newer. */
-static bool accept_incarnation(struct member *member, uint64_t incarnation)
+/* Whether a process may speak for its agency, and the agency for itself. returns false when that
+ * was refused. */
+static bool may_speak(struct broker *broker, const struct request *request, struct member *member,
+                      uint64_t incarnation)
 {
-    if (incarnation < member->incarnation)
+    if (barrier_excludes(broker->barrier, member->id)) {
+        answer_refuse(broker, request, REFUSAL_EXCLUDED, 0);
+        member->said_bye = true;
         return false;
-    if (incarnation > member->incarnation) {
-        member->incarnation = incarnation;
-        member->round_seen = 0;
+    }
+    if (!roll_accept_incarnation(member, incarnation)) {
+        answer_refuse(broker, request, REFUSAL_SUPERSEDED, member->incarnation);
+        return false;
     }
     return true;
 }
+
+/* -- HELLO -- */
 
 /* Opens an attempt if this HELLO asks for one. returns false when it was refused. */
 static bool settle_attempt(struct broker *broker, const struct request *request,
@@ -107,16 +112,8 @@ static void on_hello(struct broker *broker, const struct request *request)
             return;
         }
     }
-    if (barrier_excludes(broker->barrier, hello->agency)) {
-        answer_refuse(broker, request, REFUSAL_EXCLUDED, 0);
-        member->said_bye = true;
-        return;
-    }
-    if (!accept_incarnation(member, hello->incarnation)) {
-        answer_refuse(broker, request, REFUSAL_SUPERSEDED, member->incarnation);
-        return;
-    }
-    if (!settle_attempt(broker, request, member))
+    if (!may_speak(broker, request, member, hello->incarnation) ||
+        !settle_attempt(broker, request, member))
         return;
     member->heard_at = request->now_ms;
     message.admitted = (struct message_admitted){
@@ -249,15 +246,8 @@ static void on_poll(struct broker *broker, const struct request *request)
         answer_refuse(broker, request, REFUSAL_ATTEMPT, 0);
         return;
     }
-    if (barrier_excludes(broker->barrier, poll->agency)) {
-        answer_refuse(broker, request, REFUSAL_EXCLUDED, 0);
-        member->said_bye = true;
+    if (!may_speak(broker, request, member, poll->incarnation))
         return;
-    }
-    if (!accept_incarnation(member, poll->incarnation)) {
-        answer_refuse(broker, request, REFUSAL_SUPERSEDED, member->incarnation);
-        return;
-    }
     if (poll->attempt != member->attempt) {
         answer_refuse(broker, request, REFUSAL_ATTEMPT, member->attempt);
         return;

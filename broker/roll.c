@@ -100,6 +100,16 @@ const uint32_t *roll_by_id(const struct roll *roll)
     return roll->by_id;
 }
 
+bool roll_accept_incarnation(struct member *member, uint64_t incarnation)
+{
+    if (incarnation < member->incarnation)
+        return false;
+    if (incarnation > member->incarnation)
+        member->round_seen = 0;
+    member->incarnation = incarnation;
+    return true;
+}
+
 uint64_t roll_window(const struct roll *roll, const struct member *member, uint64_t budget_bytes,
                      int64_t now_ms, int64_t lease_ms)
 {

@@ -36,6 +36,10 @@ uint32_t roll_count(const struct roll *roll);
  * Borrowed. */
 const uint32_t *roll_by_id(const struct roll *roll);
 
+/* A process speaks for its agency: a newer one is the one in force from now on, and none of its
+ * rounds was seen yet. returns false for an older one: it is superseded. */
+bool roll_accept_incarnation(struct member *member, uint64_t incarnation);
+
 /* The window: budget divided by the agencies heard within a lease that still have to send (have
  * a plan and no declaration; this one is counted), at least one largest batch of its plan. */
 uint64_t roll_window(const struct roll *roll, const struct member *member, uint64_t budget_bytes,

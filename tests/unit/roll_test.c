@@ -83,6 +83,30 @@ Test(roll, adds_a_member_that_has_not_been_heard_and_has_no_plan)
     cr_assert_not(member->has_declaration || member->has_verdict || member->said_bye);
 }
 
+Test(roll, accepts_a_newer_process_and_has_seen_none_of_its_rounds)
+{
+    struct member *member = add(5);
+
+    cr_expect(roll_accept_incarnation(member, 100));
+    member->round_seen = 3;
+    cr_expect(roll_accept_incarnation(member, 100));
+    cr_expect_eq(member->round_seen, 3);
+    cr_expect(roll_accept_incarnation(member, 101));
+    cr_expect_eq(member->incarnation, 101);
+    cr_expect_eq(member->round_seen, 0);
+}
+
+Test(roll, does_not_accept_an_older_process)
+{
+    struct member *member = add(5);
+
+    cr_expect(roll_accept_incarnation(member, 100));
+    member->round_seen = 3;
+    cr_expect_not(roll_accept_incarnation(member, 99));
+    cr_expect_eq(member->incarnation, 100);
+    cr_expect_eq(member->round_seen, 3);
+}
+
 Test(roll, answers_an_agency_added_again_with_the_same_member)
 {
     struct member *member = add(5);
