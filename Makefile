@@ -23,10 +23,10 @@ BROKER_SHELL := journal_sql journal journal_record journal_load archive delivery
     command
 WORKER_CORE := acks seals intake inventory sealing count forget worker worker_receive
 WORKER_SHELL := lmdb_value lmdb_space lmdb_view lmdb_folder store_lmdb_read store_lmdb \
-    lock pool report loop flags
+    lock pool report loop command
 AGENCY_CORE := states cuts window pace result agency asking replies
 AGENCY_SHELL := output source scanner cutter payloads reader outgoing line winners \
-    progress checking settings loop
+    progress checking loop command
 SORTEO := names rows sample
 SUPPORT := sim/arena sim/journal_memory unit/broker_bench sim/store_image sim/store_memory \
     unit/store_contract unit/worker_fixture
@@ -36,16 +36,16 @@ SIM_MAINS := main exhaust
 BENCH := hot_path journal worker_store
 SOCKET := socket socket_open delivery loop loop_batches agency broker worker
 UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
-    clock log options stop address agency_hello agency_replies agency_result \
-    agency_sending archive arena barrier batch_faults broker_draw broker_forget broker_inventory \
-    broker_notes broker_over broker_races broker_recover broker_refusals broker_reports \
-    broker_requests broker_seal broker_start broker_stores broker_trust command \
-    csv_pieces cuts cutter dispatch_model dispatch draw durable fingerprint flags \
+    clock log options stop address agency_command agency_hello agency_replies agency_result \
+    agency_sending archive arena barrier batch_faults broker_command broker_draw broker_forget \
+    broker_inventory broker_notes broker_over broker_races broker_recover broker_refusals \
+    broker_reports broker_requests broker_seal broker_start broker_stores broker_trust \
+    csv_pieces cuts cutter dispatch_model dispatch draw durable fingerprint \
     flights journal_load journal ledger_model ledger lmdb_value lock options_text \
     outgoing output pace payloads pool progress protocol_vectors reader record recovery \
-    report result results results_answers roll rows sample scanner schema settings source states \
-    store_lmdb store_memory stores window winners word worker_acks worker_count \
-    worker_disk worker_intake worker_sealing worker
+    report result results results_answers roll rows sample scanner schema source states \
+    store_lmdb store_memory stores window winners word worker_acks worker_command \
+    worker_count worker_disk worker_intake worker_sealing worker
 # Only in the fault flavour: where a program can be told to die (proto/host/crash.h).
 HOST_POINTS := crash
 BROKER_POINTS := journal_points

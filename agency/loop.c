@@ -441,7 +441,7 @@ static void close_all(struct loop *loop)
     source_close(&loop->source);
 }
 
-int loop_run_agency(const struct loop_terms *terms)
+int agency_loop_run(const struct loop_terms *terms)
 {
     struct loop loop = {.terms = terms};
     snprintf(loop.broker, sizeof(loop.broker), "%s:%u", terms->broker.host, terms->broker.port);

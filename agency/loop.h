@@ -16,6 +16,6 @@ struct loop_terms {
 };
 
 /* Runs an agency to its end and says what came of it on stderr. returns the exit code. */
-int loop_run_agency(const struct loop_terms *terms);
+int agency_loop_run(const struct loop_terms *terms);
 
 #endif

@@ -3,8 +3,8 @@
 #include <stdio.h>
 
 #include "agency/checking.h"
+#include "agency/command.h"
 #include "agency/loop.h"
-#include "agency/settings.h"
 #include "proto/host/clock.h"
 #include "proto/host/crash.h"
 #include "proto/host/log.h"
@@ -27,28 +27,23 @@ int main(int argc, char **argv)
     if (status != STATUS_OK)
         return fail_to_start("signals", status);
 
-    struct settings settings;
-    settings_read(argc, argv, &settings);
-    if (settings.checks) {
+    struct command command;
+    agency_command_read(argc, argv, &command);
+    struct loop_terms *terms = &command.loop;
+    terms->today = clock_today();
+    terms->stop = stop;
+    if (command.checks) {
         log_begin("sorteo-agency");
-        return checking_run(settings.input, clock_today(), stop);
+        return checking_run(terms->input, terms->today, stop);
     }
     char name[32];
-    snprintf(name, sizeof(name), "sorteo-agency %" PRIu32, settings.terms.id);
+    snprintf(name, sizeof(name), "sorteo-agency %" PRIu32, terms->agency.id);
     log_begin(name);
     status = stop_raise_descriptors(DESCRIPTORS_NEEDED);
     if (status != STATUS_OK)
         return fail_to_start("open files (ulimit -n)", status);
 
-    struct loop_terms terms = {
-        .broker = settings.broker,
-        .agency = settings.terms,
-        .input = settings.input,
-        .output = settings.output,
-        .today = clock_today(),
-        .stop = stop,
-    };
-    terms.agency.incarnation = clock_wall_ns();
-    random_fill(&terms.agency.jitter_seed, sizeof(terms.agency.jitter_seed));
-    return loop_run_agency(&terms);
+    terms->agency.incarnation = clock_wall_ns();
+    random_fill(&terms->agency.jitter_seed, sizeof(terms->agency.jitter_seed));
+    return agency_loop_run(terms);
 }

@@ -170,7 +170,7 @@ static void read_values(const struct program *program, const struct values *valu
     read_address(program, values, command);
 }
 
-void command_read(int argc, char **argv, struct command *command)
+void broker_command_read(int argc, char **argv, struct command *command)
 {
     struct values v = {
         .draw = 1,

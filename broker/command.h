@@ -15,6 +15,6 @@ struct command {
 
 /* Reads arguments and environment. Ends the program with 64, saying what is wrong, or with 0 after
  * --help. May wait for the name service. */
-void command_read(int argc, char **argv, struct command *command);
+void broker_command_read(int argc, char **argv, struct command *command);
 
 #endif

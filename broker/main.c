@@ -129,7 +129,7 @@ int main(int argc, char **argv)
     if (status != STATUS_OK)
         return status_exit_code(status);
     struct command command;
-    command_read(argc, argv, &command);
+    broker_command_read(argc, argv, &command);
     log_begin("sorteo-broker");
     status = stop_raise_descriptors(DESCRIPTORS_NEEDED);
     if (status != STATUS_OK) {

@@ -8,7 +8,7 @@
 #include "proto/host/log.h"
 #include "proto/host/random.h"
 #include "proto/host/stop.h"
-#include "worker/flags.h"
+#include "worker/command.h"
 #include "worker/lmdb_space.h"
 #include "worker/lock.h"
 #include "worker/pool.h"
@@ -43,13 +43,13 @@ static const char *hint_of(enum status status)
 /* One worker, in a process of its own. returns its exit code. */
 static int work(void *argument)
 {
-    struct flags *flags = argument;
+    struct command *command = argument;
     char problem[LOCK_PATH_BYTES_MAX + TEXT_BYTES_MAX] = "";
     struct lock lock = {.descriptor = -1};
     struct store *store = NULL;
-    enum status status = stop_begin(&flags->loop.stop_descriptor);
+    enum status status = stop_begin(&command->loop.stop_descriptor);
     if (status == STATUS_OK)
-        status = lock_take(flags->store, &lock, problem, sizeof problem);
+        status = lock_take(command->store, &lock, problem, sizeof problem);
     if (status == STATUS_OK) {
         char name[TEXT_BYTES_MAX];
         snprintf(name, sizeof name, "sorteo-worker %u", lock.number);
@@ -59,7 +59,7 @@ static int work(void *argument)
     int code = status_exit_code(status);
     if (status == STATUS_OK) {
         log_event(LOG_INFO, "open_store", LOG_SUCCESS, "path: %s", lock.path);
-        code = worker_loop_run(&flags->loop, store);
+        code = worker_loop_run(&command->loop, store);
     } else {
         log_event(LOG_ERROR, "open_store", LOG_FAIL, "reason: %s | hint: %s | code: %d",
                   problem[0] != '\0' ? problem : status_text(status), hint_of(status), code);
@@ -75,15 +75,15 @@ int main(int argc, char **argv)
     int stop_descriptor;
     if (stop_begin(&stop_descriptor) != STATUS_OK)
         return EX_OSERR;
-    struct flags flags;
-    flags_read(argc, argv, &flags);
+    struct command command;
+    worker_command_read(argc, argv, &command);
     log_begin("sorteo-worker");
     if (stop_raise_descriptors(DESCRIPTORS_NEEDED) != STATUS_OK) {
         log_event(LOG_ERROR, "start", LOG_FAIL, "reason: %d open files are needed; see ulimit -n",
                   DESCRIPTORS_NEEDED);
         return EX_CONFIG;
     }
-    if (flags.workers == 1)
-        return work(&flags);
-    return pool_run((uint32_t)flags.workers, stop_descriptor, work, &flags);
+    if (command.workers == 1)
+        return work(&command);
+    return pool_run((uint32_t)command.workers, stop_descriptor, work, &command);
 }

@@ -48,7 +48,7 @@ static int run_agency(void)
     };
     if (stop_begin(&terms.stop) != STATUS_OK)
         return KILLED;
-    int code = loop_run_agency(&terms);
+    int code = agency_loop_run(&terms);
     close(terms.stop);
     return left_nothing_since(&before) ? code : LEFT_BEHIND;
 }

@@ -22,7 +22,7 @@ static struct command *read_arguments(const char *const arguments[ARGUMENTS_MAX]
     for (int index = 0; index < ARGUMENTS_MAX && arguments[index] != NULL; index++)
         argv[argc++] = strdup(arguments[index]);
     argv[argc] = NULL;
-    command_read(argc, argv, &command);
+    broker_command_read(argc, argv, &command);
     return &command;
 }
 

@@ -1,17 +1,17 @@
-/* See flags.h. */
-#include "worker/flags.h"
+/* See command.h. */
+#include "worker/command.h"
 
 #include "proto/host/options.h"
 #include "worker/pool.h"
 
 enum { COMMIT_MS_MAX = 1000 };
 
-void flags_read(int argc, char **argv, struct flags *flags)
+void worker_command_read(int argc, char **argv, struct command *command)
 {
     const char *broker = "localhost";
     uint64_t commit_ms = 10;
     uint64_t commit_bytes = 4 << 20;
-    *flags = (struct flags){.store = "data/workers", .workers = 1};
+    *command = (struct command){.store = "data/workers", .workers = 1};
     const struct option options[] = {
         {.name = "broker",
          .argument = "HOST[:PORT]",
@@ -21,14 +21,14 @@ void flags_read(int argc, char **argv, struct flags *flags)
         {.name = "workers",
          .argument = "N",
          .type = OPTION_NUMBER,
-         .value = &flags->workers,
+         .value = &command->workers,
          .min = 1,
          .max = POOL_WORKERS_MAX,
          .help = "processes to start, each with a store of its own"},
         {.name = "store",
          .argument = "DIR",
          .type = OPTION_TEXT,
-         .value = &flags->store,
+         .value = &command->store,
          .help = "folder of the stores; each worker takes the lowest of DIR/0, DIR/1, ... that "
                  "nobody holds"},
         {.name = "commit-ms",
@@ -56,11 +56,11 @@ void flags_read(int argc, char **argv, struct flags *flags)
         .options_count = sizeof options / sizeof options[0],
     };
     options_read(&program, argc, argv);
-    flags->loop.broker.port = PORT_DEFAULT;
-    if (address_parse(broker, &flags->loop.broker) != STATUS_OK)
+    command->loop.broker.port = PORT_DEFAULT;
+    if (address_parse(broker, &command->loop.broker) != STATUS_OK)
         options_fail(&program,
                      "--broker '%s' is not of the form HOST[:PORT], with a port from 1 to %d",
                      broker, PORT_MAX);
-    flags->loop.intake.commit_bytes = (uint32_t)commit_bytes;
-    flags->loop.intake.commit_ms = (uint32_t)commit_ms;
+    command->loop.intake.commit_bytes = (uint32_t)commit_bytes;
+    command->loop.intake.commit_ms = (uint32_t)commit_ms;
 }

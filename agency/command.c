@@ -1,5 +1,5 @@
 /* One table of options, and the rules between them. */
-#include "agency/settings.h"
+#include "agency/command.h"
 
 #include <string.h>
 
@@ -91,7 +91,7 @@ static struct agency_terms terms_of(const struct values *values)
     };
 }
 
-void settings_read(int argc, char **argv, struct settings *settings)
+void agency_command_read(int argc, char **argv, struct command *command)
 {
     struct values v = {
         .port = PORT_DEFAULT,
@@ -139,14 +139,14 @@ void settings_read(int argc, char **argv, struct settings *settings)
     (void)options_read(&program, argc, argv);
     require(&program, &v);
     refuse_standard_output(&program, v.output);
-    *settings = (struct settings){
-        .broker = {.port = (uint16_t)v.port},
-        .terms = terms_of(&v),
-        .input = v.input,
-        .output = v.output,
+    *command = (struct command){
+        .loop = {.broker = {.port = (uint16_t)v.port},
+                 .agency = terms_of(&v),
+                 .input = v.input,
+                 .output = v.output},
         .checks = v.checks,
     };
-    if (v.broker != NULL && address_parse(v.broker, &settings->broker) != STATUS_OK)
+    if (v.broker != NULL && address_parse(v.broker, &command->loop.broker) != STATUS_OK)
         options_fail(&program,
                      "--broker '%s' is not of the form HOST[:PORT], with a port from 1 to %d",
                      v.broker, PORT_MAX);

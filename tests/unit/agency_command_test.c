@@ -1,6 +1,6 @@
 /* The agency's options: their defaults, where they go, and the rules between them. What is wrong
  * ends the program with 64, so those tests pass by their exit code. */
-#include "agency/settings.h"
+#include "agency/command.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -11,32 +11,32 @@ static void begin(void)
     clearenv();
 }
 
-TestSuite(settings, .init = begin, .timeout = 10);
+TestSuite(command, .init = begin, .timeout = 10);
 
 enum { ARGUMENTS_MAX = 14 };
 
 #define NEEDED "--broker=b", "--id=3", "--input=in", "--output=out"
 
-static const struct settings *read_arguments(const char *const arguments[ARGUMENTS_MAX])
+static const struct command *read_arguments(const char *const arguments[ARGUMENTS_MAX])
 {
-    static struct settings settings;
+    static struct command command;
     static char *argv[ARGUMENTS_MAX + 2] = {"sorteo-agency"};
     int argc = 1;
     for (int index = 0; index < ARGUMENTS_MAX && arguments[index] != NULL; index++)
         argv[argc++] = strdup(arguments[index]);
     argv[argc] = NULL;
-    settings_read(argc, argv, &settings);
-    return &settings;
+    agency_command_read(argc, argv, &command);
+    return &command;
 }
 
 #define READ(...) read_arguments((const char *const[ARGUMENTS_MAX]){__VA_ARGS__})
 
-Test(settings, has_the_defaults_of_the_page)
+Test(command, has_the_defaults_of_the_page)
 {
-    const struct settings *settings = READ(NEEDED);
-    const struct agency_terms *terms = &settings->terms;
-    cr_assert_eq(settings->broker.port, 5555);
-    cr_assert_not(settings->checks);
+    const struct command *command = READ(NEEDED);
+    const struct agency_terms *terms = &command->loop.agency;
+    cr_assert_eq(command->loop.broker.port, 5555);
+    cr_assert_not(command->checks);
     cr_assert_eq(terms->draw, 1);
     cr_assert_eq(terms->plan.bets_max, BATCH_BETS_MAX);
     cr_assert_eq(terms->plan.bytes_max, BATCH_BYTES_DEFAULT);
@@ -48,23 +48,23 @@ Test(settings, has_the_defaults_of_the_page)
     cr_assert_eq(terms->wait_timeout_ms, 0);
 }
 
-Test(settings, takes_where_broker_and_files_are)
+Test(command, takes_where_broker_and_files_are)
 {
-    const struct settings *settings = READ(NEEDED, "--port=77");
-    cr_assert_str_eq(settings->broker.host, "b");
-    cr_assert_eq(settings->broker.port, 77);
-    cr_assert_eq(settings->terms.id, 3);
-    cr_assert_str_eq(settings->input, "in");
-    cr_assert_str_eq(settings->output, "out");
+    const struct command *command = READ(NEEDED, "--port=77");
+    cr_assert_str_eq(command->loop.broker.host, "b");
+    cr_assert_eq(command->loop.broker.port, 77);
+    cr_assert_eq(command->loop.agency.id, 3);
+    cr_assert_str_eq(command->loop.input, "in");
+    cr_assert_str_eq(command->loop.output, "out");
 }
 
-Test(settings, takes_every_term)
+Test(command, takes_every_term)
 {
     const struct agency_terms *terms =
         &READ(NEEDED, "--draw=7", "--batch-bets=9", "--batch-bytes=1024", "--in-flight-batches=5",
               "--start-over", "--bad-rows=skip", "--connect-timeout=2", "--retries=4",
               "--wait-timeout=6")
-             ->terms;
+             ->loop.agency;
     cr_assert_eq(terms->draw, 7);
     cr_assert_eq(terms->plan.bets_max, 9);
     cr_assert_eq(terms->plan.bytes_max, 1024);
@@ -76,7 +76,7 @@ Test(settings, takes_every_term)
     cr_assert_eq(terms->wait_timeout_ms, 6000);
 }
 
-Test(settings, reads_the_courses_variables)
+Test(command, reads_the_courses_variables)
 {
     setenv("SERVER_HOST", "localhost", 1);
     setenv("SERVER_PORT", "12345", 1);
@@ -84,24 +84,24 @@ Test(settings, reads_the_courses_variables)
     setenv("INPUT_FILE", "in", 1);
     setenv("OUTPUT_FILE", "out", 1);
     setenv("BATCH_SIZE", "11", 1);
-    const struct settings *settings = READ(NULL);
-    cr_assert_str_eq(settings->broker.host, "localhost");
-    cr_assert_eq(settings->broker.port, 12345);
-    cr_assert_eq(settings->terms.id, 0);
-    cr_assert_str_eq(settings->input, "in");
-    cr_assert_str_eq(settings->output, "out");
-    cr_assert_eq(settings->terms.plan.bets_max, 11);
+    const struct command *command = READ(NULL);
+    cr_assert_str_eq(command->loop.broker.host, "localhost");
+    cr_assert_eq(command->loop.broker.port, 12345);
+    cr_assert_eq(command->loop.agency.id, 0);
+    cr_assert_str_eq(command->loop.input, "in");
+    cr_assert_str_eq(command->loop.output, "out");
+    cr_assert_eq(command->loop.agency.plan.bets_max, 11);
 }
 
-Test(settings, needs_only_the_input_to_check_it)
+Test(command, needs_only_the_input_to_check_it)
 {
     cr_assert(READ("--check", "--input=in")->checks);
 }
 
-#define REFUSES(name, ...)                \
-    Test(settings, name, .exit_code = 64) \
-    {                                     \
-        READ(__VA_ARGS__);                \
+#define REFUSES(name, ...)               \
+    Test(command, name, .exit_code = 64) \
+    {                                    \
+        READ(__VA_ARGS__);               \
     }
 
 REFUSES(refuses_no_broker, "--id=3", "--input=in", "--output=out")
