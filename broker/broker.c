@@ -133,8 +133,8 @@ int64_t broker_tick(struct broker *broker, int64_t now_ms, int64_t wall_ms)
     has_more = upkeep_dispatch(broker, now_ms) || has_more;
     if (broker_wants_bets(broker))
         broker->wanted_at = now_ms;
-    upkeep_note_waiting(broker, now_ms);
-    upkeep_note_held_up(broker, now_ms);
+    waits_note_batches(broker, now_ms);
+    waits_note_draw(broker, now_ms);
     if (broker->verdict == STATUS_OK)
         phases_go_on(broker, now_ms);
     if (broker->verdict != STATUS_OK) /* a draw that could not open has no barrier to ask */

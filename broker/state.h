@@ -1,7 +1,8 @@
 /* The inside of the broker's core, shared by the files that make it up and by nobody else. From the
- * bottom up: state.c; upkeep.c (stores and dispatch in time), phases.c (the draw's way), intake.c
- * (batches and marks); start.c (from the journal), known.c, recover.c (from the stores); workers.c
- * (stores on dispatch), requests.c and past.c (agencies on rendezvous); broker.c on top. */
+ * bottom up: state.c; upkeep.c (stores and dispatch in time), waits.c (for whom it waits), phases.c
+ * (the draw's way), intake.c (batches and marks); start.c (from the journal), known.c, recover.c
+ * (from the stores); workers.c (stores on dispatch), requests.c and past.c (agencies on
+ * rendezvous); broker.c on top. */
 #ifndef SORTEO_BROKER_STATE_H
 #define SORTEO_BROKER_STATE_H
 
@@ -119,11 +120,14 @@ void broker_close_store(struct broker *broker, uint32_t store);
 int64_t upkeep_stores(struct broker *broker, int64_t now_ms);
 /* Sends batches on as credit allows. returns true when some are left that could go at once. */
 bool upkeep_dispatch(struct broker *broker, int64_t now_ms);
+
+/* -- waits.c -- */
+
 /* Tells for whom batches wait that nobody takes: agencies know only that nothing is durable. */
-void upkeep_note_waiting(struct broker *broker, int64_t now_ms);
+void waits_note_batches(struct broker *broker, int64_t now_ms);
 /* Tells for whom a draw waits when all have finished: whose declared batches no store has, or which
  * store has not come to an end with its own. */
-void upkeep_note_held_up(struct broker *broker, int64_t now_ms);
+void waits_note_draw(struct broker *broker, int64_t now_ms);
 
 /* -- phases.c -- */
 
