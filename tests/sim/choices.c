@@ -125,15 +125,6 @@ void choices_offer_one(const struct world *world, const struct choice *wanted,
 
 /* -- what is done -- */
 
-static void lose_store(struct world *world, uint32_t party)
-{
-    struct worker_actor *actor = &world->workers[party];
-    if (!worker_actor_crash(world, party))
-        return;
-    world->lost[world->lost_count++] = actor->store;
-    actor->store = NULL;
-}
-
 static void cut(struct world *world, enum line line, uint32_t party)
 {
     network_dial(world->network, line, party, 0, true, world->now_ms);
@@ -189,7 +180,8 @@ void choice_apply(struct world *world, const struct choice *choice)
         agency_actor_crash(world, party);
         break;
     case ACT_LOSE_STORE:
-        lose_store(world, party);
+        if (worker_actor_crash(world, party))
+            worker_actor_lose_store(world, party);
         break;
     case ACT_FAIL_SYNC:
         fail_sync(world, line, party);
@@ -201,13 +193,20 @@ void choice_apply(struct world *world, const struct choice *choice)
 
 const char *choice_name(enum act act)
 {
-    static const char *const names[ACTS] = {"deliver",        "time",
-                                            "lose",           "die",
-                                            "late",           "cut",
-                                            "broker crashes", "worker crashes",
-                                            "agency crashes", "store is lost",
-                                            "sync fails"};
-    CHECK(act < ACTS);
+    static const char *const names[ACTS] = {
+        [ACT_DELIVER] = "deliver",
+        [ACT_TIME] = "time",
+        [ACT_LOSE] = "lose",
+        [ACT_DIE] = "die",
+        [ACT_LATE] = "late",
+        [ACT_CUT] = "cut",
+        [ACT_BROKER] = "broker crashes",
+        [ACT_WORKER] = "worker crashes",
+        [ACT_AGENCY] = "agency crashes",
+        [ACT_LOSE_STORE] = "store is lost",
+        [ACT_FAIL_SYNC] = "sync fails",
+    };
+    CHECK(act < ACTS && names[act] != NULL);
     return names[act];
 }
 

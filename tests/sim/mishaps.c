@@ -197,12 +197,10 @@ static bool tear(struct world *world)
 static bool lose_store(struct world *world)
 {
     uint32_t index = any_worker(world);
-    struct worker_actor *actor = &world->workers[index];
-    if (!actor->is_up || world->lost_count == LOST_STORES_MAX)
+    if (!world->workers[index].is_up || world->lost_count == LOST_STORES_MAX)
         return false;
     worker_actor_crash(world, index);
-    world->lost[world->lost_count++] = actor->store;
-    actor->store = NULL;
+    worker_actor_lose_store(world, index);
     world_trace(world, "worker %u has lost its store", index);
     return true;
 }

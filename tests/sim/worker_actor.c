@@ -165,15 +165,21 @@ static bool may_end(const struct world *world, const struct worker_ending *endin
            (is_copy && world->counts[MISHAP_COPIED_STORE] > 0);
 }
 
-/* The operator leaves the store that was refused aside. */
-static void take_empty_store(struct world *world, struct worker_actor *actor)
+void worker_actor_lose_store(struct world *world, uint32_t index)
 {
-    if (world->lost_count == LOST_STORES_MAX) {
-        actor->is_gone = true;
-        return;
-    }
+    struct worker_actor *actor = &world->workers[index];
+    CHECK(!actor->is_up && world->lost_count < LOST_STORES_MAX);
     world->lost[world->lost_count++] = actor->store;
     actor->store = NULL;
+}
+
+/* The operator leaves the store that was refused aside. */
+static void take_empty_store(struct world *world, uint32_t index)
+{
+    if (world->lost_count == LOST_STORES_MAX)
+        world->workers[index].is_gone = true;
+    else
+        worker_actor_lose_store(world, index);
 }
 
 void worker_actor_turn(struct world *world, uint32_t index, struct letter *letter)
@@ -202,5 +208,5 @@ void worker_actor_turn(struct world *world, uint32_t index, struct letter *lette
                       ending.status == STATUS_REFUSED ? dismissal_text(ending.dismissal) : "");
     worker_actor_crash(world, index);
     if (ending.status == STATUS_REFUSED)
-        take_empty_store(world, actor);
+        take_empty_store(world, index);
 }

@@ -233,6 +233,9 @@ void stranger_judge(struct world *world, const struct broker_actor *actor,
 
 void worker_actor_start(struct world *world, uint32_t index);
 bool worker_actor_crash(struct world *world, uint32_t index);
+/* The disk of one that is down never comes back: it starts with an empty one. in: fewer than
+ * LOST_STORES_MAX are lost. */
+void worker_actor_lose_store(struct world *world, uint32_t index);
 void worker_actor_turn(struct world *world, uint32_t index, struct letter *letter);
 
 void agency_actor_create(struct world *world, uint32_t index);
