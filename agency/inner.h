@@ -53,8 +53,7 @@ struct agency {
     int64_t begun_at;   /* for the connect timeout */
     int64_t moved_at;   /* something moved: for the wait timeout */
     int64_t stalled_at; /* since when what is in flight arrives nowhere; INT64_MAX: it arrives */
-    int64_t
-        stalled_ms; /* how long that is borne: twice as long after each dial that did not help */
+    int64_t stalled_ms; /* how long that is borne: doubled by each dial that did not help */
     uint32_t unanswered;
     uint32_t hello_from;
     uint32_t poll_from;

@@ -170,6 +170,11 @@ static void take_barrier(struct agency_barrier *barrier, const struct message_wa
             (uint32_t)unpack_unsigned(&unpacker, UINT32_MAX);
 }
 
+static bool is_any_change(const struct window_change *change)
+{
+    return change->gained > 0 || change->lost > 0 || change->missing > 0;
+}
+
 /* When to POLL next: at once where a reply was cut, quickly while something is under way, else
  * slowly. */
 static int64_t next_poll_at(struct agency *agency, int64_t now_ms,
@@ -178,11 +183,10 @@ static int64_t next_poll_at(struct agency *agency, int64_t now_ms,
     if (change->missing > 0)
         pace_reset_barrier(&agency->pace);
     bool is_quick = agency->state != AGENCY_WAITING || !window_is_clean(&agency->window);
-    bool has_changed = change->gained > 0 || change->lost > 0 || change->missing > 0;
     if (agency->poll_from != 0)
         return now_ms;
     if (is_quick)
-        return now_ms + pace_quick(&agency->pace, has_changed);
+        return now_ms + pace_quick(&agency->pace, is_any_change(change));
     return now_ms + pace_barrier(&agency->pace);
 }
 
@@ -237,8 +241,7 @@ static void on_wait(struct agency *agency, int64_t now_ms, const struct message_
         (void)agency_enter(agency, is_finished ? EVENT_FINISHED : EVENT_NOT_FINISHED);
     }
     agency->ask_at = next_poll_at(agency, now_ms, &change);
-    bool has_changed = change.gained > 0 || change.lost > 0 || change.missing > 0;
-    if (is_stalled(agency, now_ms, wait, has_changed, told.round_seen == newest)) {
+    if (is_stalled(agency, now_ms, wait, is_any_change(&change), told.round_seen == newest)) {
         agency->ask_at = now_ms;
         agency->orders |= AGENCY_ORDER_TELL_STALLED;
         agency_redial(agency);
@@ -358,10 +361,8 @@ void agency_on_reply(struct agency *agency, int64_t now_ms, const struct message
         on_admitted(agency, now_ms, &reply->admitted);
         return;
     case MESSAGE_WAIT:
-        on_wait(agency, now_ms, &reply->wait, false);
-        return;
     case MESSAGE_FINISHED:
-        on_wait(agency, now_ms, &reply->wait, true);
+        on_wait(agency, now_ms, &reply->wait, reply->kind == MESSAGE_FINISHED);
         return;
     case MESSAGE_RESULT:
         on_result(agency, now_ms, &reply->result, body);

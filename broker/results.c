@@ -80,18 +80,8 @@ void results_destroy(struct results **results)
 static size_t find_agency(const struct results *results, uint32_t agency)
 {
     const struct manifest_entry *entry = manifest_find(results->manifest, agency);
-    if (entry == NULL)
-        return results->agencies_count;
-    size_t low = 0;
-    size_t high = results->agencies_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (manifest_agency(results->manifest, middle)->agency < agency)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return entry == NULL ? results->agencies_count
+                         : (size_t)(entry - manifest_agency(results->manifest, 0));
 }
 
 /* What the store holds of the manifest and nobody is asked: into `asked`. */

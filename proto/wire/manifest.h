@@ -68,7 +68,7 @@ uint32_t manifest_number(const struct manifest *manifest);
 uint64_t manifest_bets(const struct manifest *manifest);
 uint32_t manifest_batches(const struct manifest *manifest);
 
-/* Agencies in order of id. in: index < manifest_agencies_count. Borrowed. */
+/* Agencies in order of id, in one array. in: index < manifest_agencies_count. Borrowed. */
 size_t manifest_agencies_count(const struct manifest *manifest);
 const struct manifest_entry *manifest_agency(const struct manifest *manifest, size_t index);
 
