@@ -19,16 +19,25 @@ static struct slice pack_ranges(struct broker *broker, const struct seqset *set,
     return ranges;
 }
 
+/* Whoever was left out is told so, and needs nothing more of this broker. returns false when it was
+ * not. in: member: NULL: never heard of. */
+static bool refuse_excluded(struct broker *broker, const struct request *request,
+                            struct member *member)
+{
+    if (member == NULL || !barrier_excludes(broker->barrier, member->id))
+        return false;
+    answer_refuse(broker, request, REFUSAL_EXCLUDED, 0);
+    member->said_bye = true;
+    return true;
+}
+
 /* Whether a process may speak for its agency, and the agency for itself. returns false when that
  * was refused. */
 static bool may_speak(struct broker *broker, const struct request *request, struct member *member,
                       uint64_t incarnation)
 {
-    if (barrier_excludes(broker->barrier, member->id)) {
-        answer_refuse(broker, request, REFUSAL_EXCLUDED, 0);
-        member->said_bye = true;
+    if (refuse_excluded(broker, request, member))
         return false;
-    }
     if (!roll_accept_incarnation(member, incarnation)) {
         answer_refuse(broker, request, REFUSAL_SUPERSEDED, member->incarnation);
         return false;
@@ -308,9 +317,7 @@ static void on_winners(struct broker *broker, const struct request *request)
         .kind = MESSAGE_NOT_YET,
         .not_yet = {.agency = request->agency, .phase = draw_phase(broker->state)},
     };
-    if (barrier_excludes(broker->barrier, request->agency))
-        answer_refuse(broker, request, REFUSAL_EXCLUDED, 0);
-    else
+    if (!refuse_excluded(broker, request, roll_find(broker->roll, request->agency)))
         answer_send(broker, request, &message, NULL);
 }
 

@@ -241,3 +241,50 @@ Test(broker_refusals, of_who_has_no_attempt_journal_nothing)
     const struct message poll = poll_of(9, 1, 0);
     expect(&poll, REFUSAL_ATTEMPT);
 }
+
+static void choose_short_timeout(struct broker_options *options)
+{
+    options->terms.barrier_timeout_ms = LEASE_MS / 4;
+    options->terms.on_timeout = TIMEOUT_DRAW;
+}
+
+/* The one store has nothing to find among what it is asked. */
+static void count_nothing(const struct digest *root)
+{
+    struct message count;
+    struct slice body;
+    uint8_t shares[64];
+    bench_sealed(&bench, 50, root);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &count, &body));
+    cr_assert_leq(body.bytes, sizeof shares);
+    memcpy(shares, body.data, body.bytes);
+    const struct message counted = {
+        .kind = MESSAGE_COUNTED,
+        .draw = 1,
+        .counted = {count.count.question_epoch, count.count.question, 1, 0, count.count.items},
+    };
+    bench_report(&bench, 50, &counted, (struct slice){shares, body.bytes});
+}
+
+/* Whatever it asked, and though the draw went on afterwards. */
+Test(broker_refusals, who_was_told_excluded_by_winners_is_not_lingered_for)
+{
+    const struct message winners = {.kind = MESSAGE_WINNERS, .draw = 1, .winners = {.agency = 10}};
+    const struct message bye = {.kind = MESSAGE_BYE, .draw = 1, .bye = {.agency = 4}};
+    const char *problem;
+    struct message seal;
+    begin(choose_short_timeout);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench_hello(&bench, 10, 0);
+    bench_batch(&bench, 4, 0);
+    bench_stored(&bench, 50, 4, 0);
+    cr_assert_eq(bench_poll(&bench, 4, 1).kind, MESSAGE_FINISHED);
+    bench_pass(&bench, LEASE_MS / 4);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_SEAL, 0, &seal, NULL));
+    const struct digest root = seal.part.root;
+    expect(&winners, REFUSAL_EXCLUDED);
+    count_nothing(&root);
+    cr_assert_eq(bench_ask(&bench, &bye, NULL).kind, MESSAGE_OK);
+    cr_assert_eq(broker_verdict(bench.broker, &problem), STATUS_END);
+}
