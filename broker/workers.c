@@ -21,6 +21,19 @@ static struct member *find_member(struct broker *broker, uint32_t draw, uint32_t
     return member != NULL && member->attempt == attempt ? member : NULL;
 }
 
+/* What the ledger makes of a batch that a store holds: some of it is final for the attempt. A batch
+ * that a journaled declaration has otherwise (STALE) only does not count. */
+static void heed_ledger(struct broker *broker, struct member *member, uint32_t seq,
+                        enum status status)
+{
+    if (status == STATUS_CONFLICT)
+        broker_set_verdict(broker, member, REFUSAL_CONFLICT, seq, 0, FAULT_NONE);
+    else if (status == STATUS_LIMIT)
+        broker_set_verdict(broker, member, REFUSAL_LIMIT, seq, 0, FAULT_NONE);
+    else if (status == STATUS_NO_MEMORY)
+        broker_fail(broker, status, "cannot keep the ledger: %s", status_text(status));
+}
+
 /* -- registration -- */
 
 /* What journal and stores say of each other when they do not belong together. */
@@ -98,12 +111,7 @@ static void take_batch(struct broker *broker, const struct report *report,
         return;
     enum status status = ledger_add_inventory(broker->ledger, report->slot,
                                               roll_index(broker->roll, member), &item->batch);
-    if (status == STATUS_CONFLICT)
-        broker_set_verdict(broker, member, REFUSAL_CONFLICT, item->batch.seq, 0, FAULT_NONE);
-    else if (status == STATUS_LIMIT)
-        broker_set_verdict(broker, member, REFUSAL_LIMIT, item->batch.seq, 0, FAULT_NONE);
-    else if (status != STATUS_OK && status != STATUS_STALE)
-        broker_fail(broker, status, "cannot take an inventory: %s", status_text(status));
+    heed_ledger(broker, member, item->batch.seq, status);
 }
 
 /* The store's note of an old draw; NULL: it has none. */
@@ -254,12 +262,7 @@ static void on_stored(struct broker *broker, const struct report *report)
     while (item_next_stored(report->body, &at, &item) == STATUS_OK) {
         dispatch_land(broker->dispatch, report->slot, index, stored->attempt, item.seq);
         enum status status = ledger_add(broker->ledger, report->slot, index, &item);
-        if (status == STATUS_CONFLICT)
-            broker_set_verdict(broker, member, REFUSAL_CONFLICT, item.seq, 0, FAULT_NONE);
-        else if (status == STATUS_LIMIT)
-            broker_set_verdict(broker, member, REFUSAL_LIMIT, item.seq, 0, FAULT_NONE);
-        else if (status == STATUS_NO_MEMORY)
-            broker_fail(broker, status, "cannot keep the ledger: %s", status_text(status));
+        heed_ledger(broker, member, item.seq, status);
     }
 }
 
