@@ -18,7 +18,7 @@ WIRE := check status pack bet csv batch digest seqset message schema item manife
     outbox
 HOST := clock random log options stop socket address
 BROKER_CORE := record draw roll stores barrier ledger flights dispatch results recovery \
-    state upkeep waits phases intake start known recover workers answer past requests broker
+    inner upkeep waits phases intake start known recover workers answer past requests broker
 BROKER_SHELL := journal_sql journal journal_record journal_load archive delivery loop \
     command
 WORKER_CORE := acks seals intake inventory sealing count forget worker worker_receive

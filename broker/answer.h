@@ -3,7 +3,7 @@
 #ifndef SORTEO_BROKER_ANSWER_H
 #define SORTEO_BROKER_ANSWER_H
 
-#include "broker/state.h"
+#include "broker/inner.h"
 
 /* What all answers to one request need. */
 struct request {

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "broker/state.h"
+#include "broker/inner.h"
 #include "proto/wire/check.h"
 #include "proto/wire/fingerprint.h"
 

@@ -1,6 +1,6 @@
 /* Batches and marks of agencies on bets. Nothing is answered here: POLL tells what became of them.
  */
-#include "broker/state.h"
+#include "broker/inner.h"
 
 /* True when a store should get this batch: it is of the attempt in force, and neither durable nor
  * held. */

@@ -4,7 +4,7 @@
 #ifndef SORTEO_BROKER_KNOWN_H
 #define SORTEO_BROKER_KNOWN_H
 
-#include "broker/state.h"
+#include "broker/inner.h"
 
 /* True when the journal has the draw and the attempt of a batch, or the very end that a store has
  * recorded; also for draws that a recovery has left behind. A store that has sealed a draw may not

@@ -278,7 +278,7 @@ static enum status drain(struct loop *loop, enum status (*take)(struct loop *loo
 /* ---- what goes out ---- */
 
 /* The core cannot include the log's header; it says its results by their numbers (broker.h). */
-_Static_assert(LOG_SUCCESS == 0 && LOG_FAIL == 1 && LOG_IN_PROGRESS == 2, "as state.h has them");
+_Static_assert(LOG_SUCCESS == 0 && LOG_FAIL == 1 && LOG_IN_PROGRESS == 2, "as inner.h has them");
 
 static void log_events(struct loop *loop)
 {

@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "broker/state.h"
+#include "broker/inner.h"
 #include "proto/wire/check.h"
 
 /* -- barrier -- */

@@ -1,7 +1,7 @@
 /* --recover inside the core: when enough stores have registered, what they know becomes records. */
 #include <inttypes.h>
 
-#include "broker/state.h"
+#include "broker/inner.h"
 
 enum { MANIFEST_ASK_BYTES = 512 };
 

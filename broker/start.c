@@ -1,5 +1,5 @@
 /* How a broker begins: from the records of its journal, with the flags that it is given now. */
-#include "broker/state.h"
+#include "broker/inner.h"
 #include "proto/wire/check.h"
 
 static enum status refuse_flag(struct broker *broker, uint32_t draw, const char *flag)

@@ -1,6 +1,6 @@
 /* What stores and batches need in time: leases and graces, PING, and the way from the queue to a
  * store. */
-#include "broker/state.h"
+#include "broker/inner.h"
 #include "proto/wire/check.h"
 
 enum { DISPATCHED_PER_TURN = 256 }; /* batches sent on before sockets are read again */

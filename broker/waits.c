@@ -1,7 +1,7 @@
 /* For whom bets or a draw wait, said while they do: batches that no store takes, and after the
  * barrier a batch that no store has, or a store that has not come to an end with its own. Changes
  * nothing but when it is said again. */
-#include "broker/state.h"
+#include "broker/inner.h"
 #include "proto/wire/check.h"
 
 void waits_note_batches(struct broker *broker, int64_t now_ms)

@@ -6,7 +6,7 @@
 
 #include "proto/wire/check.h"
 #include "proto/wire/fingerprint.h"
-#include "worker/worker_parts.h"
+#include "worker/inner.h"
 
 /* A next state in the table, so that a pair that is not listed is 0. */
 #define TO(state) ((uint8_t)((state) + 1))

@@ -1,7 +1,7 @@
 /* What the worker does with each message of the broker; see worker.h. A message is obeyed only
  * after its epoch was compared, and recorded where it is higher. */
 #include "proto/wire/check.h"
-#include "worker/worker_parts.h"
+#include "worker/inner.h"
 
 /* ---- messages ---- */
 

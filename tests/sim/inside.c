@@ -1,6 +1,6 @@
 #include "tests/sim/inside.h"
 
-#include "broker/state.h"
+#include "broker/inner.h"
 
 size_t inside_queue_weight(const struct broker *broker)
 {

@@ -1,7 +1,7 @@
-/* What worker.c (life, states, time) and worker_receive.c (messages) share: the worker itself
- * and the ways from state to state. Nobody else includes it. */
-#ifndef SORTEO_WORKER_WORKER_PARTS_H
-#define SORTEO_WORKER_WORKER_PARTS_H
+/* The inside of the core, shared by worker.c (life, states, time) and worker_receive.c (messages):
+ * the worker itself and the ways from state to state. Nobody else includes it. */
+#ifndef SORTEO_WORKER_INNER_H
+#define SORTEO_WORKER_INNER_H
 
 #include "worker/count.h"
 #include "worker/forget.h"

@@ -1,6 +1,6 @@
 /* What every part of the broker's core does: notes, failing, telling a store, opening a draw, and
  * what a plan and a declaration change. */
-#include "broker/state.h"
+#include "broker/inner.h"
 
 #include <stdarg.h>
 #include <stdio.h>

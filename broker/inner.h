@@ -1,10 +1,10 @@
-/* The inside of the broker's core, shared by the files that make it up and by nobody else. From the
- * bottom up: state.c; upkeep.c (stores and dispatch in time), waits.c (for whom it waits), phases.c
- * (the draw's way), intake.c (batches and marks); start.c (from the journal), known.c, recover.c
- * (from the stores); workers.c (stores on dispatch), requests.c and past.c (agencies on
- * rendezvous); broker.c on top. */
-#ifndef SORTEO_BROKER_STATE_H
-#define SORTEO_BROKER_STATE_H
+/* The inside of the broker's core, shared by the files that make it up; of others only the
+ * simulator looks inside. From the bottom up: inner.c; upkeep.c (stores and dispatch in time),
+ * waits.c (for whom it waits), phases.c (the draw's way), intake.c (batches and marks); start.c
+ * (from the journal), known.c, recover.c (from the stores); workers.c (stores on dispatch),
+ * requests.c and past.c (agencies on rendezvous); broker.c on top. */
+#ifndef SORTEO_BROKER_INNER_H
+#define SORTEO_BROKER_INNER_H
 
 #include "broker/barrier.h"
 #include "broker/broker.h"
@@ -63,7 +63,7 @@ struct broker {
     uint32_t events_count;
 };
 
-/* -- state.c -- */
+/* -- inner.c -- */
 
 /* Queues a log line. in: result: enum log_result's values 0 success, 1 fail, 2 in progress. */
 void broker_note(struct broker *broker, const char *action, int result, const char *format, ...)
