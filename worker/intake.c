@@ -55,9 +55,8 @@ void intake_welcome(struct intake *intake, const struct workbench *bench)
 }
 
 /* Everything that was admitted counts as spent from here on (PROTOCOL.md, "RETURNED"), and what
- * came
- * beyond it: the last batch may weigh more than the credit that admitted it, and the broker does
- * not forget that. A credit told below the broker's sum would admit nothing, for ever. */
+ * came beyond it: the last batch may weigh more than the credit that admitted it, and the broker
+ * does not forget that. A credit told below the broker's sum would admit nothing, for ever. */
 static void spend_all(struct intake *intake)
 {
     intake->came_bytes = intake->spent_bytes;
