@@ -19,15 +19,14 @@ static struct slice pack_ranges(struct broker *broker, const struct seqset *set,
     return ranges;
 }
 
-/* Whoever was left out is told so, and needs nothing more of this broker. returns false when it was
- * not. in: member: NULL: never heard of. */
+/* Whoever was left out is told so. returns false when it was not. in: member: NULL: never heard
+ * of. */
 static bool refuse_excluded(struct broker *broker, const struct request *request,
-                            struct member *member)
+                            const struct member *member)
 {
     if (member == NULL || !barrier_excludes(broker->barrier, member->id))
         return false;
     answer_refuse(broker, request, REFUSAL_EXCLUDED, 0);
-    member->said_bye = true;
     return true;
 }
 

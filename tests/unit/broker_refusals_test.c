@@ -266,10 +266,11 @@ static void count_nothing(const struct digest *root)
     bench_report(&bench, 50, &counted, (struct slice){shares, body.bytes});
 }
 
-/* Whatever it asked, and though the draw went on afterwards. */
-Test(broker_refusals, who_was_told_excluded_by_winners_is_not_lingered_for)
+/* Though the draw went on afterwards. */
+Test(broker_refusals, who_was_told_excluded_and_said_bye_is_not_lingered_for)
 {
     const struct message winners = {.kind = MESSAGE_WINNERS, .draw = 1, .winners = {.agency = 10}};
+    const struct message early = {.kind = MESSAGE_BYE, .draw = 1, .bye = {.agency = 10}};
     const struct message bye = {.kind = MESSAGE_BYE, .draw = 1, .bye = {.agency = 4}};
     const char *problem;
     struct message seal;
@@ -284,6 +285,7 @@ Test(broker_refusals, who_was_told_excluded_by_winners_is_not_lingered_for)
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_SEAL, 0, &seal, NULL));
     const struct digest root = seal.part.root;
     expect(&winners, REFUSAL_EXCLUDED);
+    cr_assert_eq(bench_ask(&bench, &early, NULL).kind, MESSAGE_OK);
     count_nothing(&root);
     cr_assert_eq(bench_ask(&bench, &bye, NULL).kind, MESSAGE_OK);
     cr_assert_eq(broker_verdict(bench.broker, &problem), STATUS_END);
