@@ -43,12 +43,15 @@ static inline void stage_tick(struct stage *stage)
 {
     agency_tick(stage->agency, stage->now_ms, stage->outbox);
     stage->orders |= agency_take_orders(stage->agency);
+    uint32_t marks = stage->marks;
     for (size_t i = 0; i < outbox_count(stage->outbox); i++) {
         const struct outbound *outbound = outbox_at(stage->outbox, i);
         struct message message;
         cr_assert_eq(message_decode(outbound->header, &message), STATUS_OK);
         cr_assert_eq(message.draw, DRAW);
         if (outbound->port == PORT_RENDEZVOUS) {
+            if (message.kind == MESSAGE_POLL) /* [M-20] */
+                cr_assert_eq(stage->marks, marks + 1, "no MARK in front of POLL");
             stage->request = message;
             stage->requests++;
             continue;
