@@ -415,6 +415,34 @@ Test(broker_stores, fenced_ends_the_broker_only_for_a_newer_or_rival_epoch, .tim
     fenced.fenced.epoch.id.bytes[5] = 1;
     bench_report(&bench, 50, &fenced, (struct slice){0});
     cr_assert_eq(verdict(&bench), STATUS_FENCED);
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    fenced.fenced.epoch.number = bench.epoch + 1;
+    bench_report(&bench, 50, &fenced, (struct slice){0});
+    cr_assert_eq(verdict(&bench), STATUS_FENCED, "a newer one");
+    bench_close(&bench);
+}
+
+/* [M-46] */
+Test(broker_stores, fenced_and_the_barriers_timeout_in_one_turn_decide_nothing, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    bench_options(&options);
+    options.terms.barrier_timeout_ms = 1000;
+    options.terms.on_timeout = TIMEOUT_VOID;
+    bench_open(&bench, &options);
+    bench_hello(&bench, 4, 0);
+    bench.now_ms += 1001;
+    bench.wall_ms += 1001;
+    const size_t before = journal_memory_size(bench.journal);
+    const struct message fenced = {.kind = MESSAGE_FENCED,
+                                   .fenced = {.epoch = {bench.epoch + 1, {{1}}}}};
+    bench_report(&bench, 50, &fenced, (struct slice){0});
+    cr_assert_eq(verdict(&bench), STATUS_FENCED);
+    cr_assert_eq(journal_memory_size(bench.journal), before);
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    bench_turn(&bench);
+    cr_assert_gt(journal_memory_size(bench.journal), before, "time was over for it");
     bench_close(&bench);
 }
 
