@@ -86,6 +86,7 @@ static void admit_to_published(struct broker *broker, const struct request *requ
         .agency = request->agency,
         .attempt = agency.attempt,
         .plan = agency.plan,
+        .from = request->message->hello.from,
         .upto = UINT32_MAX,
         .durable = {no_ranges, sizeof no_ranges},
         .window_bytes = agency.plan.bytes_max + BATCH_WEIGHT_EXTRA_BYTES,

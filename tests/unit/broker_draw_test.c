@@ -220,9 +220,10 @@ Test(broker_draw, a_published_result_is_answered_by_the_next_broker, .timeout = 
     cr_assert_eq(result.result.total, 1);
     struct message hello = {.kind = MESSAGE_HELLO,
                             .draw = 1,
-                            .hello = {.agency = 4, .incarnation = 9}};
+                            .hello = {.agency = 4, .incarnation = 9, .from = 3}};
     struct message admitted = bench_ask(&bench, &hello, NULL);
     cr_assert_eq(admitted.kind, MESSAGE_ADMITTED);
+    cr_assert_eq(admitted.admitted.from, 3, "else the agency takes it for no answer");
     cr_assert_eq(admitted.admitted.phase, PHASE_PUBLISHED);
     cr_assert(admitted.admitted.is_finished);
     cr_assert_eq(admitted.admitted.plan.bets_max, 1);
