@@ -222,7 +222,7 @@ static uint32_t count_below(struct slice ranges, uint32_t upto)
 }
 
 /* [M-29] */
-Test(broker_requests, a_reply_says_all_up_to_where_a_set_was_cut_and_nothing_beyond, .timeout = 10)
+Test(broker_requests, a_reply_says_all_up_to_where_a_set_was_cut, .timeout = 10)
 {
     enum { EVERY_OTHER = 2 * RANGES_BYTES_MAX }; /* twice as many ranges as fit */
     struct bench bench;
