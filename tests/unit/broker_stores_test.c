@@ -209,6 +209,23 @@ Test(broker_stores, batches_of_strangers_and_other_attempts_are_dropped, .timeou
     bench_close(&bench);
 }
 
+Test(broker_stores, a_body_above_the_cap_is_dropped, .timeout = 10)
+{
+    struct bench bench;
+    const struct message batch = {
+        .kind = MESSAGE_BATCH,
+        .draw = 1,
+        .batch = {.agency = 4, .attempt = 1, .count = 1, .digest = bench_digest(4, 0)},
+    };
+    begin(&bench);
+    bench_hello(&bench, 4, 0);
+    bench_bets(&bench, &batch, BATCH_BYTES_MAX + 1);
+    cr_assert_eq(bench.payloads, 0);
+    bench_bets(&bench, &batch, BATCH_BYTES_MAX);
+    cr_assert_eq(bench.payloads, 1);
+    bench_close(&bench);
+}
+
 Test(broker_stores, what_a_silent_store_had_in_flight_is_missing, .timeout = 10)
 {
     struct bench bench;
