@@ -70,6 +70,27 @@ static void say_sending(struct progress *progress, const struct agency *agency, 
               counts.batches_in_flight);
 }
 
+/* A batch may go, none is on its way, and the socket takes none: requests are answered, so that it
+ * is the connection for bets that nobody accepts. */
+static void say_not_taken(struct progress *progress, const struct agency *agency,
+                          const char *broker, int64_t now_ms)
+{
+    struct agency_counts counts;
+    uint32_t seq;
+    uint64_t suppressed;
+    agency_count(agency, &counts);
+    if (counts.batches_in_flight > 0 || !agency_next_batch(agency, &seq)) {
+        progress->untaken_since = 0;
+        return;
+    }
+    if (progress->untaken_since == 0)
+        progress->untaken_since = now_ms;
+    if (now_ms - progress->untaken_since >= PROGRESS_ASKING_MS &&
+        log_limit_allows(&progress->asking, now_ms, PROGRESS_ASKING_MS, &suppressed))
+        log_event(LOG_WARN, "apuesta_enviada", LOG_IN_PROGRESS,
+                  "waiting_for: the broker at %s to take bets, on the port after that one", broker);
+}
+
 static bool barrier_is_equal(const struct agency_barrier *a, const struct agency_barrier *b)
 {
     return a->finished == b->finished && a->expected == b->expected &&
@@ -138,6 +159,7 @@ void progress_turn(struct progress *progress, const struct agency *agency, const
     say_asking(progress, agency, broker, now_ms);
     say_plan(progress, agency);
     say_sending(progress, agency, now_ms);
+    say_not_taken(progress, agency, broker, now_ms);
     say_waiting(progress, agency, now_ms);
 }
 

@@ -9,7 +9,7 @@
 enum {
     PROGRESS_SENDING_MS = 2000,  /* between two lines while sending, when something moved */
     PROGRESS_WAITING_MS = 15000, /* between two that say the same */
-    PROGRESS_ASKING_MS = 5000,   /* between two while the broker does not answer */
+    PROGRESS_ASKING_MS = 5000, /* between two while the broker does not answer, or takes no bets */
 };
 
 /* What was said so far. Zeroed: nothing. */
@@ -19,6 +19,7 @@ struct progress {
     uint32_t durable;           /* batches, as they were last told */
     uint32_t in_flight;         /* likewise */
     int64_t repeat_at;          /* the line about them, though nothing has moved */
+    int64_t untaken_since;      /* a batch may go, and none is on its way; 0: not so */
     struct agency_barrier said; /* the barrier as it was last told */
     struct log_limit sending;
     struct log_limit waiting;

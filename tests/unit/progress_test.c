@@ -96,3 +96,36 @@ Test(progress, says_once_that_everything_was_sent_with_what_was_sent_again)
     cr_assert_null(strstr(first + 1, "apuesta_enviada"), "%s", text);
     cr_assert_not_null(strstr(text, "consulta_ganadores | result: in_progress"), "%s", text);
 }
+
+Test(progress, says_for_whom_it_waits_when_nobody_takes_its_bets)
+{
+    stage.now_ms = 1;
+    stage_admit(&stage, 0);
+    stage_cut(&stage, 2);
+    turn();
+    stage.now_ms += PROGRESS_ASKING_MS;
+    turn();
+    turn();
+    expect_line("apuesta_enviada | result: in_progress | waiting_for: the broker at broker:5555 to "
+                "take bets, on the port after that one\n");
+    cr_assert_null(strstr(strstr(text, "to take bets") + 1, "to take bets"), "%s", text);
+}
+
+Test(progress, says_nothing_of_bets_that_nobody_takes_before_that_lasts)
+{
+    stage.now_ms = 1;
+    turn();
+    stage_admit(&stage, 0);
+    stage_cut(&stage, 2);
+    stage.now_ms += PROGRESS_ASKING_MS;
+    turn();
+    stage.now_ms += PROGRESS_ASKING_MS - 1;
+    turn();
+    cr_assert_eq(stage_send(&stage, 2), 2);
+    turn();
+    stage_tell(&stage, 1, 0, 0, 0);
+    stage.now_ms += 1;
+    turn();
+    expect_line("the acknowledgement of 2 batches");
+    cr_assert_null(strstr(text, "to take bets"), "%s", text);
+}
