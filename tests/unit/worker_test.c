@@ -310,6 +310,8 @@ Test(worker, ignores_who_for_a_lease_while_it_registers)
     cr_expect_eq(worker_state(world.worker), WORKER_REGISTERING);
     fixture_wait(&world, LEASE_MS - 1);
     cr_expect_eq(worker_state(world.worker), WORKER_REGISTERING, "WHO is a word of the broker");
+    broker_says_kind(&world, MESSAGE_WHO, 0);
+    cr_expect_eq(worker_state(world.worker), WORKER_REGISTERING, "not a lease yet");
     world.now_ms++;
     broker_says_kind(&world, MESSAGE_WHO, 0);
     cr_expect_eq(worker_state(world.worker), WORKER_APART);
