@@ -197,6 +197,17 @@ Test(broker_refusals, of_a_void_draw_journal_nothing)
     expect(&poll, REFUSAL_VOID);
 }
 
+/* It is told as OPEN as long as no store has recorded that. */
+Test(broker_refusals, of_a_new_attempt_in_a_draw_that_is_to_be_void_journal_nothing)
+{
+    begin(choose_nothing);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    bench.options.void_draw = 1;
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    expect_hello(1, 4, 2, REFUSAL_LATE);
+}
+
 static void choose_one_agency(struct broker_options *options)
 {
     options->terms.agencies_required = 1;

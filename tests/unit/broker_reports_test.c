@@ -220,6 +220,16 @@ Test(broker_reports, bets_are_wanted_while_the_queue_is_under_its_budget)
     cr_assert_geq(bench.payloads, (int)(bench.options.queue_bytes / 1024));
 }
 
+Test(broker_reports, an_agency_has_its_share_of_the_window_from_hello_on_for_a_lease)
+{
+    bench_pass(&bench, LEASE_MS + 1);
+    const uint64_t alone = bench_poll(&bench, 4, -1).wait.window_bytes;
+    bench_hello(&bench, 5, 0);
+    cr_assert_eq(bench_poll(&bench, 4, -1).wait.window_bytes, alone / 2);
+    bench_pass(&bench, LEASE_MS + 1);
+    cr_assert_eq(bench_poll(&bench, 4, -1).wait.window_bytes, alone);
+}
+
 /* [M-71] */
 Test(broker_reports, the_window_is_0_while_no_bets_were_read_for_a_lease)
 {
