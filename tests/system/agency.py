@@ -25,6 +25,7 @@ class Agency:
         self.options, self.draw, self.id = options, options.draw, options.id
         self.incarnation, self.round, self.is_marked = time.time_ns(), 1, False
         self.attempt, self.unanswered, self.published, self.terms = 0, 0, None, None
+        self.plan = None
         # seq → round of its last sending; what was tried at least once, lost on purpose, sent again
         self.sent, self.tried, self.durable, self.lost, self.repaired = {}, set(), set(), [], set()
         self.counts = {"polls": 0, "cut": 0, "pages": 0, "redials": 0}
@@ -119,6 +120,10 @@ class Agency:
         if self.terms not in (None, terms):  # [M-70]
             fail(76, "the broker has changed the commitment to its seed or the range of its number")
         self.terms = terms
+        plan = [answer[1][key] for key in FIELDS[ADMITTED][2:5]]
+        if self.plan not in (None, plan):
+            fail(76, "the broker has changed the plan of the attempt")
+        self.plan = plan
         self.take_durable(answer[1])
         return answer[1] if answer[1]["upto"] == wire.ALL_IS_SAID else self.hello(answer[1]["upto"])
 
@@ -231,8 +236,7 @@ class Agency:
     def run(self):
         text = wire.read_file(self.options.input)
         admitted = self.hello(0)
-        plan = [admitted[key] for key in FIELDS[ADMITTED][2:5]]
-        self.source = wire.Source(text, *plan)
+        self.source = wire.Source(text, *self.plan)
         self.digests = self.source.digests(self.draw, self.id)
         if admitted["phase"] != wire.PUBLISHED:
             self.take_part(admitted)

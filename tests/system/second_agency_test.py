@@ -114,10 +114,17 @@ def a_published_result_is_fetched_again_and_its_seed_is_the_committed_one(inputs
         expect_exit(cluster.python_agency(3, inputs[2]), 65)  # LATE: took no part
 
 
+def changes_its_plan(kind, _, broker):
+    """As changes_its_range, with another plan [M-70]."""
+    if broker.declaration and kind == wire.HELLO:
+        broker.plan = [broker.plan[0] + 1, *broker.plan[1:]]
+    return "silence" if broker.declaration and kind == wire.POLL else None
+
+
 def a_number_or_seed_that_is_wrong_is_not_believed(inputs):
     """By the second agency; what the C one does is in agency_program_test.py."""
     for spoiled, code in (("", 0), ("number", 76), ("commitment", 76), ("range", 76),
-                          ("later range", 76)):
+                          ("later range", 76), ("later plan", 76)):
         with Cluster() as cluster:
             broker = FakeBroker(cluster.port)
             broker.draw_from(b"s" * 32)
@@ -127,11 +134,13 @@ def a_number_or_seed_that_is_wrong_is_not_believed(inputs):
                 broker.commitment = wire.sha256(b"t" * 32)
             if spoiled == "later range":
                 broker.answers = changes_its_range
+            if spoiled == "later plan":
+                broker.answers = changes_its_plan
             broker.start()
             try:
                 agency = cluster.python_agency(1, inputs[4], batch_bets=1000)
                 broker.wait_for(lambda broker: broker.declaration)
-                if spoiled != "later range":
+                if not spoiled.startswith("later"):
                     broker.publish()
                 expect_exit(agency, code)
                 assert os.path.exists(cluster.path("winners-1.csv")) == (code == 0), spoiled
