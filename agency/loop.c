@@ -224,8 +224,7 @@ static void follow(struct loop *loop, int64_t now_ms, struct slice body)
     unsigned orders = agency_take_orders(loop->agency);
     if ((orders & AGENCY_ORDER_TELL_STALLED) != 0)
         log_event(LOG_WARN, "apuesta_enviada", LOG_IN_PROGRESS,
-                  "reason: the broker answers, and nothing that is sent to it arrives: dialing "
-                  "anew");
+                  "reason: the broker answers, and tells nothing of what was sent: dialing anew");
     if ((orders & AGENCY_ORDER_DIAL) != 0)
         dial(loop, now_ms);
     if ((orders & AGENCY_ORDER_READ) != 0)

@@ -105,7 +105,7 @@ class Link(FaultCase):
             self.proxy.half_open("bets")
             draw.let_go()
             self.complete()
-            self.assertIn("nothing that is sent to it arrives: dialing anew", draw.logs("agency"))
+            self.assertIn("tells nothing of what was sent: dialing anew", draw.logs("agency"))
 
     def test_200_ms_later(self):
         with self.linked(linger=30) as draw:
