@@ -10,6 +10,7 @@
 #undef option
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,11 +24,14 @@ enum {
     OPTIONS_MAX = 64, /* in one table; the broker has 18 */
     KEY_FIRST =
         0x100, /* argp's key of the first option: above every character, so none has a letter */
+    KEY_HELP = '?',
+    KEY_USAGE = KEY_FIRST + OPTIONS_MAX,
     KEY_VERSION = 'V',
     VARIABLE_BYTES_MAX = 64,
     HELP_BYTES_MAX = 1024,   /* of one option, or of one error */
     DOC_BYTES_MAX = 8192,    /* the paragraphs around the options */
     DECIMAL_DIGITS_MAX = 20, /* of a uint64_t */
+    TEXTS = 3,               /* options that only print: --help, --usage, --version */
 };
 
 enum place { PLACE_COMMAND_LINE, PLACE_SORTEO_VARIABLE, PLACE_COURSE_VARIABLE, PLACES };
@@ -221,6 +225,15 @@ static char *filter_help(int key, const char *text, void *input)
 
 /* ---- the command line ---- */
 
+/* Whoever asked for a text has it, or is told that it could not be written. */
+static _Noreturn void end_after_text(const struct program *program)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        exit(EX_OK);
+    fprintf(stderr, "%s: cannot write to standard output: %s\n", program->name, strerror(errno));
+    exit(EX_IOERR);
+}
+
 static error_t parse_argument(int key, char *text, struct argp_state *state)
 {
     struct reading *reading = state->input;
@@ -228,10 +241,14 @@ static error_t parse_argument(int key, char *text, struct argp_state *state)
         reading->flagged[key - KEY_FIRST] = text == NULL ? "1" : text;
         return 0;
     }
-    if (key == KEY_VERSION) {
+    if (key == KEY_HELP)
+        argp_state_help(state, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK);
+    if (key == KEY_USAGE)
+        argp_state_help(state, stdout, ARGP_HELP_USAGE);
+    if (key == KEY_VERSION)
         printf("%s %s\n", reading->program->name, SORTEO_VERSION);
-        exit(EX_OK);
-    }
+    if (key == KEY_HELP || key == KEY_USAGE || key == KEY_VERSION)
+        end_after_text(reading->program);
     if (key == ARGP_KEY_ARG && reading->program->arguments[0] == '\0')
         options_fail(reading->program, "'%s' is no option, and nothing else is expected here",
                      text);
@@ -251,16 +268,18 @@ static void describe_to_argp(const struct program *program, struct argp_option *
             .group = (int)i + 1,
         };
     }
-    described[program->options_count] = (struct argp_option){.name = "version",
-                                                             .key = KEY_VERSION,
-                                                             .doc = "Print program version",
-                                                             .group = -1};
+    static const struct argp_option texts[TEXTS] = {
+        {.name = "help", .key = KEY_HELP, .doc = "Give this help list", .group = -1},
+        {.name = "usage", .key = KEY_USAGE, .doc = "Give a short usage message", .group = -1},
+        {.name = "version", .key = KEY_VERSION, .doc = "Print program version", .group = -1},
+    };
+    memcpy(described + program->options_count, texts, sizeof texts);
 }
 
 int options_read(const struct program *program, int argc, char **argv)
 {
     CHECK(program->options_count <= OPTIONS_MAX);
-    struct argp_option described[OPTIONS_MAX + 2] = {{0}};
+    struct argp_option described[OPTIONS_MAX + TEXTS + 1] = {{0}}; /* a row of zeros ends them */
     describe_to_argp(program, described);
 
     char texts[DOC_BYTES_MAX];
@@ -279,7 +298,7 @@ int options_read(const struct program *program, int argc, char **argv)
     char name[VARIABLE_BYTES_MAX];
     snprintf(name, sizeof name, "%s", program->name);
     argv[0] = name;
-    error_t error = argp_parse(&argp, argc, argv, 0, &next, &reading);
+    error_t error = argp_parse(&argp, argc, argv, ARGP_NO_HELP, &next, &reading);
     argv[0] = invoked_as;
     if (error != 0)
         options_fail(program, "the command line cannot be read: %s", strerror(error));

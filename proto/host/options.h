@@ -45,9 +45,9 @@ struct program {
     size_t options_count;
 };
 
-/* Reads environment and command line into the options' values. --help and --version print and end
- * the program with 0; anything wrong prints what, why and what to do, in two lines, and ends it
- * with 64.
+/* Reads environment and command line into the options' values. --help, --usage and --version print
+ * and end the program with 0, or with 74 where that cannot be written; anything wrong prints what,
+ * why and what to do, in two lines, and ends it with 64.
  * out: first argument that is no option (argc when there is none); none allowed unless `arguments`
  * says so. */
 int options_read(const struct program *program, int argc, char **argv);

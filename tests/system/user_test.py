@@ -80,6 +80,23 @@ class Files(SystemCase):
             self.stop(workers, 0)
 
 
+class Texts(SystemCase):
+    def test_a_text_that_cannot_be_written(self):
+        """A script that keeps --help in a file on a full disk is told so."""
+        programs = [["sorteo-broker"], ["sorteo-worker"], ["sorteo-agency"], ["sorteo"],
+                    ["sorteo", "sample"]]
+        for program in programs:
+            for option in ("--help", "--usage", "--version"):
+                command = [os.path.join(BIN, program[0]), *program[1:], option]
+                for path, code in (("/dev/null", 0), ("/dev/full", 74)):
+                    with self.subTest(command=command, path=path), open(path, "wb") as output:
+                        ended = subprocess.run(command, stdout=output, stderr=subprocess.PIPE,
+                                               text=True, check=False)
+                        self.assertEqual(ended.returncode, code)
+                        self.assertEqual("cannot write to standard output: No space" in
+                                         ended.stderr, code != 0, ended.stderr)
+
+
 class Folders(SystemCase):
     def test_broker_s_folder_deleted_while_workers_run(self):
         """No other broker is there to be told of: the journal is gone, and what to do is said."""
