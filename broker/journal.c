@@ -165,11 +165,27 @@ static enum status check_format(struct journal *journal, bool *is_new)
     return STATUS_OK;
 }
 
-static enum status open_database(struct journal *journal)
+/* Makes the file where there is none: with our mode, and with the system's own reason where it
+ * cannot be, which SQLite loses by trying on. */
+static enum status make_file(struct journal *journal)
 {
     int made = open(journal->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, JOURNAL_MODE);
-    if (made >= 0)
+    if (made >= 0) {
         (void)close(made); /* before SQLite has locks on it, which a close would give up */
+        return STATUS_OK;
+    }
+    if (errno == EEXIST)
+        return STATUS_OK;
+    (void)snprintf(journal->problem, sizeof(journal->problem), "cannot create the journal '%s': %s",
+                   journal->path, strerror(errno));
+    return errno == ENOSPC ? STATUS_FULL : STATUS_CANNOT_CREATE;
+}
+
+static enum status open_database(struct journal *journal)
+{
+    enum status status = make_file(journal);
+    if (status != STATUS_OK)
+        return status;
     int answer =
         sqlite3_open_v2(journal->path, &journal->database,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
@@ -178,7 +194,7 @@ static enum status open_database(struct journal *journal)
     (void)sqlite3_extended_result_codes(journal->database, 1);
     (void)sqlite3_busy_handler(journal->database, wait_for_lock, journal);
     bool is_new = false;
-    enum status status = check_format(journal, &is_new);
+    status = check_format(journal, &is_new);
     char mode[32] = "";
     if (status == STATUS_OK)
         status = read_value(journal, "PRAGMA journal_mode = WAL", mode, sizeof(mode));

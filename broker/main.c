@@ -111,13 +111,26 @@ static enum status begin(struct parts *parts, struct command *command, struct wa
     return STATUS_OK;
 }
 
+/* What to do, where the reason does not say it. */
+static const char *hint_of(enum status status)
+{
+    switch ((int)status) {
+    case STATUS_FULL:
+        return " | hint: make room on the disk of --data and start the broker again";
+    case STATUS_CANNOT_CREATE:
+        return " | hint: --data needs a folder of its own that can be written";
+    default:
+        return "";
+    }
+}
+
 /* What the program ends with. A signal and the end of all draws are what it was asked for. */
 static int end(enum status status, const char *problem)
 {
     bool is_success = status == STATUS_INTERRUPTED || status == STATUS_END;
     int code = is_success ? 0 : status_exit_code(status);
     log_event(is_success ? LOG_INFO : LOG_ERROR, "exit", is_success ? LOG_SUCCESS : LOG_FAIL,
-              "reason: %s | code: %d", problem, code);
+              "reason: %s%s | code: %d", problem, hint_of(status), code);
     return code;
 }
 

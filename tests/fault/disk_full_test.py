@@ -103,8 +103,9 @@ class DiskFull(FaultCase):
             disk.fill()
             draw.start("agency 1")
             draw.start("agency 2")
-            self.expect_exit(draw["broker"], 74, "(?i)full")
-            self.expect_exit(self.start_inside("broker", disk), 74, "(?i)full")
+            full = "(?i)full .* hint: make room on the disk of --data"
+            self.expect_exit(draw["broker"], 74, full)
+            self.expect_exit(self.start_inside("broker", disk), 74, full)
             disk.empty()
             self.start_inside("broker", disk).wait_line("action: listen")
             draw.let_go()

@@ -108,6 +108,17 @@ class Folders(SystemCase):
                                                    "--recover N, or, to begin anew")
             self.stop(workers, 0)
 
+    def test_journal_that_cannot_be_made(self):
+        """The reason is the system's own, and what to do about it stands behind."""
+        with Cluster(agencies=1) as cluster:
+            path = cluster.path("file")
+            open(path, "wb").close()
+            for folder, reason in ((path, "Not a directory"),
+                                   ("/sys", "(Permission denied|Read-only file system)")):
+                broker = cluster.broker(data=folder)
+                self.expect_exit(broker, 73, f"cannot create the journal '{folder}/.*': {reason} "
+                                             r"\| hint: --data needs a folder .* \| code: 73")
+
     def test_store_that_cannot_be_made(self):
         """One worker or several: there is nothing to wait for, so nobody tries again."""
         with Cluster() as cluster:
