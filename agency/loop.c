@@ -146,6 +146,16 @@ static void drain_readings(struct loop *loop, int64_t now_ms)
     }
 }
 
+/* Once the broker has taken our declaration, or what it has published is found in our file, we are
+ * the agency's newest process and the list is that of its bets. */
+static bool name_rejects(struct loop *loop)
+{
+    enum status status = reader_name_rejects(loop->reader);
+    if (status != STATUS_OK)
+        end_disk(loop, loop->rejects, status);
+    return status == STATUS_OK;
+}
+
 /* ---- winners ---- */
 
 static enum status open_winners(struct loop *loop)
@@ -177,6 +187,8 @@ static void write_page(struct loop *loop, struct slice body)
 
 static void store_winners(struct loop *loop, int64_t now_ms)
 {
+    if (!name_rejects(loop))
+        return;
     enum status status = output_commit(&loop->output);
     if (status != STATUS_OK) {
         end_disk(loop, loop->terms->output, status);
@@ -341,6 +353,8 @@ static void turn(struct loop *loop)
     drain_replies(loop, now_ms);
     drain_hints(loop, now_ms);
     drain_readings(loop, now_ms);
+    if (!loop->has_ended && agency_state(loop->agency) == AGENCY_WAITING)
+        (void)name_rejects(loop);
     if (loop->has_ended)
         return;
     outgoing_sift(&loop->outgoing, loop->agency);

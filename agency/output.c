@@ -179,15 +179,20 @@ static enum status sync_folder(const char *folder)
     return status;
 }
 
+enum status output_sync(struct output *output)
+{
+    enum status status = flush(output);
+    CRASH_POINT("agency.before_sync.output");
+    if (status == STATUS_OK && !crash_breaks("unsynced") && fsync(output->descriptor) != 0)
+        status = STATUS_SYNC;
+    CRASH_POINT("agency.after_sync.output");
+    return status;
+}
+
 enum status output_commit(struct output **output)
 {
     struct output *ended = *output;
-    enum status status = flush(ended);
-    CRASH_POINT("agency.before_sync.output");
-    bool is_unsynced = crash_breaks("unsynced");
-    if (status == STATUS_OK && !is_unsynced && fsync(ended->descriptor) != 0)
-        status = STATUS_SYNC;
-    CRASH_POINT("agency.after_sync.output");
+    enum status status = output_sync(ended);
     if (status == STATUS_OK && !ended->is_named)
         status = give_name(ended);
     CRASH_POINT("agency.before_rename.output");
@@ -196,7 +201,7 @@ enum status output_commit(struct output **output)
     CRASH_POINT("agency.after_rename.output");
     if (status == STATUS_OK) {
         ended->is_named = false;
-        if (!is_unsynced)
+        if (!crash_breaks("unsynced"))
             status = sync_folder(ended->folder);
     }
     CRASH_POINT("agency.after_sync.folder");

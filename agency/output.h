@@ -21,6 +21,10 @@ enum status output_create(const char *path, struct output **output);
 /* Appends, through a buffer. errors: IO, FULL (errno). */
 enum status output_write(struct output *output, const void *bytes, size_t count);
 
+/* Everything that was written is on the disk, which has room for it; it has no name yet.
+ * errors: IO, FULL, SYNC (errno). */
+enum status output_sync(struct output *output);
+
 /* Makes it appear, durably, and ends the output; after an error too: then the path is as it was
  * before.
  * errors: IO, FULL, SYNC (errno). */

@@ -41,7 +41,8 @@ struct reader {
     /* The thread's own. */
     struct cutter *cutter;  /* owned; the one pass */
     struct cutter *repeats; /* owned; batches read again */
-    struct output *rejects; /* owned; NULL: none are listed */
+    struct output *rejects; /* owned; NULL: none are listed, or they have their name. The loop's
+                               from READING_END on */
     bool has_ended;         /* the one pass is over, well or not */
     uint32_t seq;
     struct declaration declaration;
@@ -206,22 +207,18 @@ static void fail(struct reader *reader, enum reading_kind kind, enum status stat
     hand_over(reader, &failure);
 }
 
-/* The file is read: it must still be the same, and its rejects durable, before anything is
- * declared. */
+/* The file is read: it must still be the same, and the disk must have room for its rejects, before
+ * anything is declared. */
 static void end_pass(struct reader *reader)
 {
     if (!source_is_unchanged(reader->source)) {
         fail(reader, READING_CHANGED, STATUS_STALE);
         return;
     }
-    if (reader->rejects != NULL) {
-        CRASH_POINT("agency.before_commit.rejects");
-        enum status status = output_commit(&reader->rejects);
-        CRASH_POINT("agency.after_commit.rejects");
-        if (status != STATUS_OK) {
-            fail(reader, READING_REJECTS_FAILED, status);
-            return;
-        }
+    enum status status = reader->rejects == NULL ? STATUS_OK : output_sync(reader->rejects);
+    if (status != STATUS_OK) {
+        fail(reader, READING_REJECTS_FAILED, status);
+        return;
     }
     reader->declaration.batches = reader->seq;
     tree_head(&reader->tree, reader->hasher, &reader->declaration.root);
@@ -339,6 +336,16 @@ enum status reader_start(struct reader *reader, const struct reader_terms *terms
         return STATUS_AGAIN;
     reader->is_started = true;
     return STATUS_OK;
+}
+
+enum status reader_name_rejects(struct reader *reader)
+{
+    if (reader->rejects == NULL)
+        return STATUS_OK;
+    CRASH_POINT("agency.before_commit.rejects");
+    enum status status = output_commit(&reader->rejects);
+    CRASH_POINT("agency.after_commit.rejects");
+    return status;
 }
 
 void reader_stop(struct reader *reader)

@@ -28,7 +28,7 @@ struct reader_terms {
 enum reading_kind {
     READING_BATCH,          /* the next batch: seq, cut, payload */
     READING_AGAIN,          /* a batch that was asked for again: seq, payload */
-    READING_END,            /* the file is read and the rejects are on disk: declaration */
+    READING_END,            /* the file is read, the disk has its rejects: declaration */
     READING_BAD_ROW,        /* the plan stops at bad rows: line, fault */
     READING_CHANGED,        /* the file is no longer the one that was read */
     READING_INPUT_FAILED,   /* status, error */
@@ -65,6 +65,12 @@ bool reader_ask_again(struct reader *reader, uint32_t seq, const struct cut *cut
 
 /* False while every payload is out: what is asked for waits until one comes back. */
 bool reader_has_payload(struct reader *reader);
+
+/* Gives the list of bad rows its name, durably; the first time, and where there is one. A process
+ * may do that only once it is sure to be the newest of its agency: the list of an older one, which
+ * still reads an older file, must not stand in the place of a newer one's. After READING_END.
+ * errors: IO, FULL, SYNC (errno). */
+enum status reader_name_rejects(struct reader *reader);
 
 /* Ends the thread within one batch and waits for it; what was not taken is released. Safe twice. */
 void reader_stop(struct reader *reader);

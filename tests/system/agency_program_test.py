@@ -316,6 +316,20 @@ class AgencyProgram(unittest.TestCase):
         self.assertEqual(lines[0], '6,"the birthdate is no day of the calendar"')
         self.expect_winners()
 
+    def test_process_that_is_superseded_leaves_the_list_of_the_newer_one(self):
+        """It hears that it is the older one when it declares, having read an older file."""
+        self.rows[700] = b"Ana,Paz,1,1999-03-17\r\n"
+        self.broker.answers = lambda kind, fields, broker: (
+            (REFUSED, [wire.REASONS.index("SUPERSEDED"), 0, 0, 0, 0], None)
+            if kind == POLL and fields[4] else None)
+        self.broker.start()
+        path = self.cluster.path("winners-1.csv.rejects.csv")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("the newer one's")
+        self.expect_exit(self.start(bad_rows="skip"), 75, "a newer process of this agency")
+        with open(path, encoding="ascii") as file:
+            self.assertEqual(file.read(), "the newer one's")
+
     def test_check_reports_every_bad_row(self):
         self.rows[5] = b"Ana,Paz,1,1999-02-30,7\r\n"
         self.rows[9] = b"\r\n"

@@ -154,7 +154,7 @@ Test(reader, bad_row_ends_the_pass_under_a_plan_that_stops)
     end(&bench);
 }
 
-Test(reader, bad_rows_are_listed_before_the_declaration_under_a_plan_that_skips)
+Test(reader, bad_rows_are_listed_once_the_loop_says_so_under_a_plan_that_skips)
 {
     struct bench bench;
     begin(&bench, 100, 41, 10);
@@ -164,6 +164,9 @@ Test(reader, bad_rows_are_listed_before_the_declaration_under_a_plan_that_skips)
     cr_assert_eq(reading.kind, READING_END);
     cr_assert_eq(reading.declaration.bets, 99);
     cr_assert_eq(reading.declaration.rejected, 1);
+    cr_assert_eq(access(bench.rejects, F_OK), -1);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(reader_name_rejects(bench.reader), STATUS_OK);
     cr_assert(folder_holds(bench.rejects, "42,\"a column is missing: "
                                           "first,last,document,birthdate,number expected\"\n"));
     end(&bench);
@@ -176,6 +179,7 @@ Test(reader, plan_that_skips_lists_no_rows_in_an_empty_file)
     bench.terms.cutter.plan.skips_bad_rows = true;
     cr_assert_eq(reader_start(bench.reader, &bench.terms), STATUS_OK);
     cr_assert_eq(take_pass(&bench).kind, READING_END);
+    cr_assert_eq(reader_name_rejects(bench.reader), STATUS_OK);
     cr_assert(folder_holds(bench.rejects, ""));
     end(&bench);
 }
