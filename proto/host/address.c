@@ -28,6 +28,15 @@ static bool parse_port(const char *text, uint16_t *port)
     return true;
 }
 
+/* An IPv6 address without brackets: what follows its last colon is not taken for a port. A name or
+ * an IPv4 address with two colons is a slip of the pen, and no host to wait for. */
+static bool is_bare_ipv6(const char *text)
+{
+    const char *colon = text + strspn(text, "0123456789abcdefABCDEF"); /* no dot is before it */
+    const char *end = text + strspn(text, "0123456789abcdefABCDEF:.");
+    return *colon == ':' && strchr(colon + 1, ':') != NULL && (*end == '\0' || *end == '%');
+}
+
 enum status address_parse(const char *text, struct address *address)
 {
     const char *from = text;
@@ -39,8 +48,7 @@ enum status address_parse(const char *text, struct address *address)
         rest = to == NULL ? NULL : to + 1;
     } else {
         const char *colon = strchr(text, ':');
-        bool is_bare_ipv6 = colon != NULL && strchr(colon + 1, ':') != NULL;
-        to = colon == NULL || is_bare_ipv6 ? text + strlen(text) : colon;
+        to = colon == NULL || is_bare_ipv6(text) ? text + strlen(text) : colon;
         rest = to;
     }
     if (to == NULL || to == from || (size_t)(to - from) >= sizeof address->host)

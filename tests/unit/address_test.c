@@ -22,6 +22,8 @@ Test(address, has_a_host_and_perhaps_a_port)
         {"[::1]:7000", "::1", 7000},
         {"[fe80::1%eth0]", "fe80::1%eth0", 5555},
         {"::1", "::1", 5555},
+        {"fe80::1%eth0", "fe80::1%eth0", 5555},
+        {"::ffff:10.0.0.1", "::ffff:10.0.0.1", 5555},
         {"a-b.c_d", "a-b.c_d", 5555},
         {"h:007", "h", 7},
     };
@@ -44,6 +46,7 @@ Test(address, of_another_form_is_refused_and_nothing_written)
         "[::1]5555",  "[]:5555",    "[::1]:",
         "a b",        "tcp://host", "ho\nst",
         "h\xc3\xb1",  "a]",         "host:99999999999999999999999999",
+        "host:1:2",   "host::5555", "10.0.0.1:5555:",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct address address = {.host = "kept", .port = PORT_DEFAULT};
