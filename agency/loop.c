@@ -35,7 +35,8 @@ struct loop {
     void *context;
     struct line line;
     struct outgoing outgoing;
-    bool is_busy; /* the turn ended at a limit: do not wait before the next */
+    bool is_busy;    /* the turn ended at a limit: do not wait before the next */
+    bool has_listed; /* the bad rows, if any are to be listed */
     bool has_ended;
     int exit_code; /* once has_ended */
     struct progress progress;
@@ -127,6 +128,13 @@ static void on_reading(struct loop *loop, int64_t now_ms, const struct reading *
     case READING_CHANGED:
         end_changed(loop);
         return;
+    case READING_COPY_FAILED:
+        progress_gave_up("apuesta_enviada", "it needs room there, or an --output elsewhere",
+                         "cannot copy %s to the output's folder '%s': %s: %s",
+                         source_name(loop->source), loop->folder, status_text(reading->status),
+                         strerror(errno));
+        end(loop, status_exit_code(reading->status));
+        return;
     case READING_INPUT_FAILED:
         end_disk(loop, source_name(loop->source), reading->status);
         return;
@@ -150,10 +158,16 @@ static void drain_readings(struct loop *loop, int64_t now_ms)
  * the agency's newest process and the list is that of its bets. */
 static bool name_rejects(struct loop *loop)
 {
+    if (loop->has_listed)
+        return true;
     enum status status = reader_name_rejects(loop->reader);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK) {
         end_disk(loop, loop->rejects, status);
-    return status == STATUS_OK;
+        return false;
+    }
+    loop->has_listed = true;
+    progress_listed(loop->agency, loop->rejects);
+    return true;
 }
 
 /* ---- winners ---- */

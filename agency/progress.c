@@ -19,6 +19,7 @@ static void say_plan(struct progress *progress, const struct agency *agency)
     progress->has_said_plan = true;
     const struct plan *plan = agency_plan(agency);
     const struct plan *wished = &agency_terms(agency)->plan;
+    bool is_final = agency_state(agency) == AGENCY_READING; /* it has finished before */
     struct agency_counts counts;
     agency_count(agency, &counts);
     log_event(LOG_INFO, "hello", LOG_SUCCESS,
@@ -28,8 +29,10 @@ static void say_plan(struct progress *progress, const struct agency *agency)
               plan->skips_bad_rows ? "skip" : "stop", counts.batches_durable);
     if (!plan_is_equal(plan, wished))
         log_event(LOG_WARN, "hello", LOG_SUCCESS,
-                  "note: the plan of attempt %" PRIu32 " is in force, not this command's",
-                  agency_attempt(agency));
+                  "note: attempt %" PRIu32 " was begun with other values of --batch-bets, "
+                  "--batch-bytes or --bad-rows, which stay in force%s",
+                  agency_attempt(agency),
+                  is_final ? "" : " | hint: --start-over begins anew with this command's");
     if (agency_has_result(agency))
         log_event(LOG_INFO, "sorteo", LOG_SUCCESS,
                   "draw: %" PRIu32 " | phase: PUBLISHED | note: nothing is sent any more, the "
@@ -161,6 +164,13 @@ void progress_turn(struct progress *progress, const struct agency *agency, const
     say_sending(progress, agency, now_ms);
     say_not_taken(progress, agency, broker, now_ms);
     say_waiting(progress, agency, now_ms);
+}
+
+void progress_listed(const struct agency *agency, const char *rejects)
+{
+    if (agency_declared(agency)->rejected > 0)
+        log_event(LOG_WARN, "bad_rows", LOG_SUCCESS, "cantidad: %" PRIu64 " | file: %s",
+                  agency_declared(agency)->rejected, rejects);
 }
 
 void progress_won(const struct agency *agency, const char *output)

@@ -30,6 +30,9 @@ struct progress {
 void progress_turn(struct progress *progress, const struct agency *agency, const char *broker,
                    int64_t now_ms);
 
+/* The list of bad rows is on disk, empty or not. */
+void progress_listed(const struct agency *agency, const char *rejects);
+
 /* The winners are on disk. */
 void progress_won(const struct agency *agency, const char *output);
 

@@ -279,12 +279,13 @@ static bool prepare(struct reader *reader)
     enum status status = STATUS_OK;
     if (source_needs_copy(reader->source))
         status = source_copy(reader->source, reader->terms.copy_folder, reader->stop);
-    if (status == STATUS_OK)
-        status = source_mark(reader->source);
     if (status == STATUS_INTERRUPTED)
         return false;
+    enum reading_kind kind = status == STATUS_OK ? READING_INPUT_FAILED : READING_COPY_FAILED;
+    if (status == STATUS_OK)
+        status = source_mark(reader->source);
     if (status != STATUS_OK) {
-        fail(reader, READING_INPUT_FAILED, status);
+        fail(reader, kind, status);
         return false;
     }
     if (!reader->terms.cutter.plan.skips_bad_rows)

@@ -31,6 +31,7 @@ enum reading_kind {
     READING_END,            /* the file is read, the disk has its rejects: declaration */
     READING_BAD_ROW,        /* the plan stops at bad rows: line, fault */
     READING_CHANGED,        /* the file is no longer the one that was read */
+    READING_COPY_FAILED,    /* of what cannot be read twice: status, error */
     READING_INPUT_FAILED,   /* status, error */
     READING_REJECTS_FAILED, /* status, error */
 };

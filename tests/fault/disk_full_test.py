@@ -2,6 +2,7 @@
 elsewhere, or waits until there is room; a seal takes the reserve. The broker ends with 74. Nothing
 of a sync that failed was told: who meets one ends with 74, and its next start reads what is there.
 """
+import contextlib
 import os
 
 from case import NUMBER
@@ -89,6 +90,24 @@ class DiskFull(FaultCase):
             draw.let_go()
             draw["worker 0"].wait_line("action: sellado .* success")
             self.expect_right_end()
+
+    @needs_root
+    def test_copy_of_standard_input(self):
+        """It lies in the output's folder, which is named: 74, and nothing stays there."""
+        with Cluster(agencies=1, winning_number=NUMBER) as cluster, \
+                Disk(cluster.path("full"), 1) as disk:
+            broker = cluster.broker()
+            reader, writer = os.pipe()
+            with cluster.changed(before=disk.inside):
+                agency = cluster.agency(1, "-", stdin=reader, output=cluster.path("full", "w.csv"))
+            os.close(reader)
+            with contextlib.suppress(BrokenPipeError), os.fdopen(writer, "wb", 0) as pipe:
+                for _ in range(32):
+                    pipe.write(b"Ana,Paz,1,1999-03-17,7574\n" * 4096)
+            self.expect_exit(agency, 74, "cannot copy standard input to the output's folder "
+                                         f"'{disk.folder}': no space left.* hint: it needs room")
+            self.assertEqual(os.listdir(disk.path()), [])
+            self.stop(broker, 0)
 
     @needs_root
     def test_broker(self):

@@ -163,7 +163,7 @@ class AgencyProgram(unittest.TestCase):
         self.broker.loses = lambda seq, nth: False
         second = self.start(batch_bets=333)
         self.publish_when_finished()
-        self.expect_exit(second, 0, "plan of attempt 1 is in force")
+        self.expect_exit(second, 0, "attempt 1 was begun with .* stay in force .* --start-over")
         self.assertEqual(len(self.broker.durable), 20)
         self.assertTrue(all(self.broker.copies[seq] == copies[seq] for seq in range(10)))
         self.expect_winners()
@@ -314,6 +314,7 @@ class AgencyProgram(unittest.TestCase):
             lines = file.read().splitlines()
         self.assertEqual([line.split(",")[0] for line in lines], ["6", "701", "2000"])
         self.assertEqual(lines[0], '6,"the birthdate is no day of the calendar"')
+        self.assertRegex(agency.log(), "bad_rows .* cantidad: 3 .* /.*winners-1.csv.rejects.csv")
         self.expect_winners()
 
     def test_process_that_is_superseded_leaves_the_list_of_the_newer_one(self):
