@@ -117,14 +117,17 @@ static void turn_full(struct intake *intake, const struct workbench *bench, int6
     intake->probe_ms = 2 * intake->probe_ms < WAIT_MS_MAX ? 2 * intake->probe_ms : WAIT_MS_MAX;
 }
 
-/* A batch that has become durable shows that there is room again. */
+/* A batch that has become durable shows that there is room again; only the group behind it, that
+ * there is room for more than one. */
 static void turn_open(struct intake *intake, const struct workbench *bench)
 {
-    if (intake->mode != INTAKE_PROBING || intake->puts == 0)
+    if (intake->puts == 0)
         return;
+    if (intake->mode == INTAKE_PROBING)
+        notes_add(bench->notes, &(struct note){.kind = NOTE_DISK_HAS_ROOM});
+    else
+        intake->probe_ms = WAIT_MS_MIN;
     intake->mode = INTAKE_OPEN;
-    intake->probe_ms = WAIT_MS_MIN;
-    notes_add(bench->notes, &(struct note){.kind = NOTE_DISK_HAS_ROOM});
 }
 
 enum status intake_settle(struct intake *intake, const struct workbench *bench, int64_t now_ms)

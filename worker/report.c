@@ -57,7 +57,8 @@ static const char *reason(const struct note *note)
     case NOTE_CAME_LATE:
         return "the draw takes no more bets";
     case NOTE_DISK_FULL:
-        return "the disk is full";
+        return "the disk is full | hint: make room on the disk of --store; it is tried again by "
+               "itself";
     case NOTE_SEAL_DIFFERS:
         return "another seal was recorded first, and stays";
     case NOTE_MANIFEST_REFUSED:

@@ -134,6 +134,22 @@ Test(worker_disk, gives_its_whole_credit_when_there_is_room_again)
     made_free(&batch);
 }
 
+/* What is left may be room for the one batch that is tried, and for nothing behind it. */
+Test(worker_disk, pauses_longer_where_one_batch_fits_and_no_more)
+{
+    fill_disk();
+    for (uint32_t seq = 0; seq < 2; seq++)
+        forward(7, 1, seq, 3);
+    cr_expect_eq(world.last_note[NOTE_DISK_FULL].other, WAIT_MS_MIN);
+    broker_says_kind(&world, MESSAGE_PING, 0);
+    fixture_wait(&world, WAIT_MS_MIN);
+    forward(7, 1, 0, 3);
+    cr_expect_eq(world.notes[NOTE_DISK_HAS_ROOM], 1);
+    forward(7, 1, 1, 3);
+    cr_expect_eq(world.notes[NOTE_DISK_FULL], 2);
+    cr_expect_eq(world.last_note[NOTE_DISK_FULL].other, 2 * WAIT_MS_MIN);
+}
+
 Test(worker_disk, goes_back_to_the_shortest_pause_after_a_full_disk_had_room)
 {
     for (int round = 0; round < 2; round++) {
@@ -145,6 +161,8 @@ Test(worker_disk, goes_back_to_the_shortest_pause_after_a_full_disk_had_room)
         fixture_wait(&world, WAIT_MS_MIN);
         store_memory_set_capacity(world.store, 0);
         forward(7, 2, 0, 3);
+        forward(7, 2, 1, 3);
+        fixture_wait(&world, 100);
     }
     cr_expect_eq(world.notes[NOTE_DISK_FULL], 2);
 }
