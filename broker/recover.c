@@ -166,9 +166,14 @@ static enum status decide(struct broker *broker, uint32_t draw, enum recovery_fi
     if (finding == RECOVERY_FORGOTTEN)
         return open_draw(broker, draw + 1 > first ? draw + 1 : first);
     status = open_draw(broker, draw);
-    if (status == STATUS_OK)
-        phases_break(broker);
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    broker_note(broker, "sorteo", NOTE_FAIL,
+                "draw: %u | decision: void, no store has its seal, and what its agencies were told "
+                "is lost with the journal",
+                draw);
+    phases_break(broker);
+    return STATUS_OK;
 }
 
 void recover_step(struct broker *broker)

@@ -79,6 +79,7 @@ class Journal(Lost):
         first = self.waiting_agency()
         self.lose_journal()
         self.broker = self.cluster.broker(recover=2)
+        self.broker.wait_line("sorteo .* fail .* draw: 1 .* decision: void, no store has its seal")
         self.broker.wait_line("recuperacion .* success .* draw: 1 ")
         self.expect_exit(first, 75, VOID)
         self.expect_exit(self.agency(2), 75, VOID)
