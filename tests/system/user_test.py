@@ -157,7 +157,9 @@ class Demo(SystemCase):
 
     def test_a_draw(self):
         with Cluster() as cluster:
-            self.expect_exit(self.demo(cluster), 0, "== 100 bets sent, stored, sealed, drawn")
+            demo = self.demo(cluster)
+            self.expect_exit(demo, 0, "== 100 bets sent, stored, sealed, drawn")
+            self.assertNotIn("No such file", demo.log())
 
     def test_a_draw_from_a_fresh_clone(self):
         """Built from nothing but what git has, with nothing left beside build/."""
