@@ -1,4 +1,4 @@
-# Sorteo. What there is to make stands under .PHONY, what a user needs in README.md.
+# Sorteo. `make help` tells what a user needs; what else there is to make stands under .PHONY.
 .DEFAULT_GOAL := all
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -134,6 +134,14 @@ $(BIN)/%: build/release/%
 JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
 # ---- what the README tells ----
+help:
+	@printf '%s\n' 'make          the programs, into build/bin' \
+	    'make demo     a whole draw on this machine (WORKERS=2 AGENCIES=5 BETS=100000 PORT=5555)' \
+	    'make check    installs what is missing, builds, and runs what has to pass, some minutes' \
+	    'make unit socket sim system fault    tests, each of them alone (sim SEED=7: one world)' \
+	    'make chaos    kills, pauses and cuts at random (SECONDS=60 SEED=7)' \
+	    'make clean    deletes build/'
+
 # Packages that are missing; asks for root only when there are any.
 deps:
 	@deploy/deps $(PACKAGES)
@@ -268,7 +276,7 @@ clean:
 	rm -rf build
 
 -include $(shell find build/$(FLAVOUR) -name '*.d' 2>/dev/null)
-.PHONY: all format format-check tidy cppcheck deps check-deps demo check bench unit socket sim \
+.PHONY: all help format format-check tidy cppcheck deps check-deps demo check bench unit socket sim \
     sim-check sim-bugs sim-coverage sim-exhaustive sim-states system fault fault-fast fault-programs \
     chaos lint print-lists clean
 .SECONDARY:
