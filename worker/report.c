@@ -70,7 +70,8 @@ static const char *reason(const struct note *note)
     case NOTE_QUESTION_DROPPED:
         return "the draw is not sealed here with this root";
     case NOTE_LOST:
-        return "the broker is silent: dialing again until it is there";
+        return "the broker is silent: dialing again until it is there | hint: check --broker, and "
+               "that the broker runs";
     default:
         return NULL;
     }

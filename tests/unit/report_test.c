@@ -84,6 +84,7 @@ Test(report, says_once_that_the_broker_is_silent)
     const char *log = captured();
     cr_expect_eq(count_lines(log), 3);
     cr_expect(strstr(log, "silent_ms: 3000"));
+    cr_expect(strstr(log, "| hint: check --broker"));
     cr_expect(strstr(log, "epoch: 4 | lease_ms: 3000"));
 }
 
