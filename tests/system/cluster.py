@@ -4,6 +4,7 @@ A Cluster starts programs from build/bin with their files in one temporary folde
 own, reads their log lines as they come, and waits for events (a log line, an exit) with a deadline:
 never for time to pass. Leaving it ends everything that it started and checks that nothing is left.
 """
+import atexit
 import os
 import random
 import re
@@ -173,11 +174,19 @@ class Cluster:
         self.address = f"127.0.0.1:{self.port}"
         self.processes = []
         self.broker_options = broker
+        atexit.register(self._abandon)
 
     def __enter__(self):
         return self
 
+    def _abandon(self):
+        """At Ctrl-C unittest calls no cleanup of the test that runs."""
+        for process in self.processes:
+            self._end(process)
+        shutil.rmtree(self.folder)
+
     def __exit__(self, kind, value, trace):
+        atexit.unregister(self._abandon)
         left = [process.name for process in self.processes if not self._end(process)]
         if kind is not None:
             for process in self.processes:
