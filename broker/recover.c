@@ -117,6 +117,15 @@ void recover_take_part(struct broker *broker, uint32_t store, const struct messa
         end_recovery(broker);
 }
 
+/* True once in a while, where it waits for longer than a lease. */
+static bool is_to_say_so(struct broker *broker)
+{
+    if (broker->ticked_at - broker->held_up_at < broker->options.lease_ms)
+        return false;
+    broker->held_up_at = broker->ticked_at + WAIT_MS_MAX - broker->options.lease_ms;
+    return true;
+}
+
 /* A store that has the manifest is asked for it; another one if it does not answer well. A draw of
  * which a seal was heard waits for one that has it, and says so. */
 static void ask_manifest(struct broker *broker, uint32_t draw)
@@ -130,11 +139,9 @@ static void ask_manifest(struct broker *broker, uint32_t draw)
         broker_send_worker(broker, stores_at(broker->stores, store)->peer, &message, NULL);
         return;
     }
-    if (broker->ticked_at - broker->held_up_at < broker->options.lease_ms)
-        return;
-    broker->held_up_at = broker->ticked_at + WAIT_MS_MAX - broker->options.lease_ms;
-    broker_note(broker, "recuperacion", NOTE_IN_PROGRESS,
-                "draw: %u | waiting_for: a store that has its manifest", draw);
+    if (is_to_say_so(broker))
+        broker_note(broker, "recuperacion", NOTE_IN_PROGRESS,
+                    "draw: %u | waiting_for: a store that has its manifest", draw);
 }
 
 /* The journal was not lost: it has a newer draw than the stores, or the same one and its end; or it
@@ -179,8 +186,15 @@ static enum status decide(struct broker *broker, uint32_t draw, enum recovery_fi
 void recover_step(struct broker *broker)
 {
     uint32_t draw = 0;
-    if (!recovery_has_stores(broker->recovery, stores_registered_count(broker->stores)))
+    uint32_t registered = stores_registered_count(broker->stores);
+    if (!recovery_has_stores(broker->recovery, registered)) {
+        if (is_to_say_so(broker))
+            broker_note(broker, "recuperacion", NOTE_IN_PROGRESS,
+                        "waiting_for: %u stores, as --recover says; start their workers | "
+                        "registered: %u",
+                        broker->options.recover_stores, registered);
         return;
+    }
     enum recovery_finding finding = recovery_find(broker->recovery, &draw);
     if (finding == RECOVERY_SEALED && !journal_knows_more(broker, draw)) {
         ask_manifest(broker, draw);

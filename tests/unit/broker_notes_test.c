@@ -218,6 +218,28 @@ Test(broker_notes, a_sealed_draw_says_for_which_store_it_waits, .timeout = 10)
     bench_close(&bench);
 }
 
+Test(broker_notes, a_recovery_says_how_many_stores_it_waits_for, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    bench_options(&options);
+    options.recover_stores = 2;
+    bench_open(&bench, &options);
+    bench_pass(&bench, LEASE_MS - 1);
+    cr_assert_eq(count_lines(&bench, "waiting_for", ""), 0, "they may be about to come");
+    bench_pass(&bench, LEASE_MS);
+    cr_assert_eq(count_lines(&bench, "waiting_for: 2 stores", "registered: 0"), 1);
+    bench_pass(&bench, WAIT_MS_MAX - LEASE_MS);
+    cr_assert_eq(count_lines(&bench, "waiting_for", ""), 0);
+    bench_store(&bench, 50, 1, 1);
+    pass_while_heard(&bench, 50, 2 * LEASE_MS);
+    cr_assert_eq(count_lines(&bench, "waiting_for: 2 stores", "registered: 1"), 1);
+    bench_store(&bench, 51, 2, 1);
+    bench_pass(&bench, 2 * WAIT_MS_MAX);
+    cr_assert_eq(count_lines(&bench, "waiting_for: 2 stores", ""), 0);
+    bench_close(&bench);
+}
+
 Test(broker_notes, a_sealed_draw_waits_for_no_store_that_was_given_up, .timeout = 10)
 {
     struct bench bench;

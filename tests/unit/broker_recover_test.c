@@ -312,6 +312,13 @@ Test(broker_recover, makes_no_draw_void_of_which_it_has_heard_a_seal, .timeout =
     bench_pass(&bench, LEASE_MS + 1);
     bring_store(&bench, 51, 2, &served, &batch, 1);
     bring_store(&bench, 52, 3, &served, &batch, 1);
+    cr_assert(says(&bench, "waiting_for: 2 stores"));
+    const struct message pong = {.kind = MESSAGE_PONG};
+    for (int64_t passed = 0; passed <= WAIT_MS_MAX; passed += LEASE_MS / 4) {
+        bench_report(&bench, 51, &pong, (struct slice){0});
+        bench_report(&bench, 52, &pong, (struct slice){0});
+        bench_pass(&bench, LEASE_MS / 4);
+    }
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_VOID, 2), 0);
     cr_assert(says(&bench, "draw: 2 | waiting_for: a store that has its manifest"));
     bring_store(&bench, 53, 1, &served, &item, 1);
