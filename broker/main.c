@@ -115,6 +115,8 @@ static enum status begin(struct parts *parts, struct command *command, struct wa
 static const char *hint_of(enum status status)
 {
     switch ((int)status) {
+    case STATUS_INTERRUPTED:
+        return " | hint: a draw that is not over goes on when the broker is started again";
     case STATUS_FULL:
         return " | hint: make room on the disk of --data and start the broker again";
     case STATUS_CANNOT_CREATE:

@@ -151,6 +151,7 @@ class Stop(SystemCase):
         agencies = [self.agency(cluster, 1)]
         agencies[0].wait_line(AT_THE_BARRIER)
         self.stop(broker, 0, number)
+        self.assertRegex(broker.log(), "interrupted by a signal .* hint: .* started again")
         broker = cluster.broker()
         agencies.append(self.agency(cluster, 2))
         self.expect_right_end(cluster, broker, workers, agencies)
