@@ -206,12 +206,10 @@ sim-check: $(BUILD)/sim
 # Every order of events in small worlds, with a fault or two at every place: FAULTS AGENCIES STORES.
 # sim-states takes half a minute, sim-exhaustive also what takes longer.
 sim-states: $(BUILD)/exhaust
-	@$(BUILD)/exhaust parts
-	@$(BUILD)/exhaust 2 1 1
-	@$(BUILD)/exhaust 1 2 2
+	@tests/sim/explore $(BUILD)/exhaust parts '2 1 1' '1 2 2'
 
 sim-exhaustive: sim-states
-	@$(BUILD)/exhaust 2 2 2
+	@tests/sim/explore $(BUILD)/exhaust '2 2 2'
 
 # Which branches of the cores no world takes, and who does.
 sim-coverage:
