@@ -100,7 +100,7 @@ void agency_on_published(struct agency *agency, int64_t now_ms, const struct mes
 void agency_on_cut(struct agency *agency, int64_t now_ms, const struct cut *cut)
 {
     CHECK(!agency->has_ended);
-    if (agency_state_is_final(agency->state))
+    if (!agency_needs_file(agency))
         return;
     uint32_t seq = agency->cuts.count;
     enum status status = seq < agency->batches_max ? cuts_add(&agency->cuts, cut) : STATUS_LIMIT;
@@ -114,7 +114,7 @@ void agency_on_cut(struct agency *agency, int64_t now_ms, const struct cut *cut)
 void agency_on_end(struct agency *agency, int64_t now_ms, const struct declaration *declaration)
 {
     CHECK(!agency->has_ended);
-    if (agency_state_is_final(agency->state))
+    if (!agency_needs_file(agency))
         return;
     CHECK(declaration->batches == agency->cuts.count);
     agency->has_ended = true;
@@ -176,9 +176,15 @@ bool agency_next_batch(const struct agency *agency, uint32_t *seq)
     return true;
 }
 
+bool agency_needs_file(const struct agency *agency)
+{
+    return !agency_state_is_final(agency->state) && !agency_state_says_bye(agency->state);
+}
+
 bool agency_wants(const struct agency *agency, uint32_t seq)
 {
-    return !agency->holds_back && !agency->has_result && seqset_has(&agency->window.unsent, seq);
+    return !agency->holds_back && !agency->has_result && agency_needs_file(agency) &&
+           seqset_has(&agency->window.unsent, seq);
 }
 
 void agency_describe_batch(const struct agency *agency, uint32_t seq, struct message *batch)

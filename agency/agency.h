@@ -123,6 +123,8 @@ unsigned agency_take_orders(struct agency *agency);
 bool agency_next_batch(const struct agency *agency, uint32_t *seq);
 /* True when the body of a batch that was cut is worth keeping, since it is to be sent. */
 bool agency_wants(const struct agency *agency, uint32_t seq);
+/* False once it is known how it ends: what is still read of the file changes nothing. */
+bool agency_needs_file(const struct agency *agency);
 /* The header of a batch that was cut. */
 void agency_describe_batch(const struct agency *agency, uint32_t seq, struct message *batch);
 

@@ -105,6 +105,9 @@ static void start_reading(struct loop *loop)
 
 static void on_reading(struct loop *loop, int64_t now_ms, const struct reading *reading)
 {
+    bool is_problem = reading->kind > READING_END;
+    if (is_problem && !agency_needs_file(loop->agency))
+        return;
     errno = reading->error;
     switch (reading->kind) {
     case READING_BATCH:

@@ -26,9 +26,10 @@ struct reader_terms {
 };
 
 enum reading_kind {
-    READING_BATCH,          /* the next batch: seq, cut, payload */
-    READING_AGAIN,          /* a batch that was asked for again: seq, payload */
-    READING_END,            /* the file is read, the disk has its rejects: declaration */
+    READING_BATCH, /* the next batch: seq, cut, payload */
+    READING_AGAIN, /* a batch that was asked for again: seq, payload */
+    READING_END,   /* the file is read, the disk has its rejects: declaration */
+    /* From here on: it cannot be read to its end. */
     READING_BAD_ROW,        /* the plan stops at bad rows: line, fault */
     READING_CHANGED,        /* the file is no longer the one that was read */
     READING_COPY_FAILED,    /* of what cannot be read twice: status, error */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -82,19 +83,35 @@ static void write_input(void)
     cr_assert_eq(fclose(file), 0);
 }
 
-static void set_up(void)
+static void set_up_with(void (*make_input)(void))
 {
     snprintf(world.folder, sizeof world.folder, "/tmp/agency_test.XXXXXX");
     cr_assert_not_null(mkdtemp(world.folder));
     snprintf(world.input, sizeof world.input, "%s/bets.csv", world.folder);
     snprintf(world.output, sizeof world.output, "%s/winners.csv", world.folder);
-    write_input();
+    make_input();
     begin(); /* for the address alone: no context may be there when a child is made */
     socket_context_destroy(&context);
     start_agency();
     cr_assert_eq(socket_context_create(SOCKETS, &context), STATUS_OK);
     world.rendezvous = open_socket(SOCKET_BROKER_RENDEZVOUS);
     world.bets = open_socket(SOCKET_BROKER_BETS);
+}
+
+static void set_up(void)
+{
+    set_up_with(write_input);
+}
+
+/* The rows come when the test writes them. */
+static void make_pipe(void)
+{
+    cr_assert_eq(mkfifo(world.input, 0600), 0);
+}
+
+static void set_up_pipe(void)
+{
+    set_up_with(make_pipe);
 }
 
 static void tear_down(void)
@@ -109,6 +126,7 @@ static void tear_down(void)
 }
 
 TestSuite(agency_process, .init = set_up, .fini = tear_down, .timeout = 30);
+TestSuite(agency_pipe, .init = set_up_pipe, .fini = tear_down, .timeout = 30);
 
 /* ---- the broker ---- */
 
@@ -224,4 +242,26 @@ Test(agency_process, ends_with_75_on_sigterm_while_it_sends_and_leaves_nothing_o
     cr_assert_eq(kill(world.agency, SIGTERM), 0);
     cr_assert_eq(await_agency(), 75);
     cr_assert_neq(access(world.output, F_OK), 0);
+}
+
+/* A bad row would end it with 65. */
+Test(agency_pipe, tells_that_its_draw_is_void_whatever_it_reads_meanwhile)
+{
+    struct message refused = {.kind = MESSAGE_REFUSED,
+                              .refused = {.agency = AGENCY, .reason = REFUSAL_VOID}};
+    struct message ok = {.kind = MESSAGE_OK, .ok = {.agency = AGENCY}};
+    FILE *rows = fopen(world.input, "we");
+    cr_assert_not_null(rows);
+    admit();
+    await_request();
+    cr_assert_eq(world.request.kind, MESSAGE_POLL);
+    answer(&refused);
+    await_request();
+    cr_assert_eq(world.request.kind, MESSAGE_BYE);
+    fputs("this is no bet\n", rows);
+    cr_assert_eq(fclose(rows), 0);
+    await_request();
+    cr_assert_eq(world.request.kind, MESSAGE_BYE, "it is asked again, without an answer");
+    answer(&ok);
+    cr_assert_eq(await_agency(), 75);
 }

@@ -289,6 +289,34 @@ Test(agency_replies, who_gets_no_winners_says_bye_as_well)
     }
 }
 
+/* The file is of no use any more, and what the reader still says of it changes nothing: neither how
+ * the agency ends, nor that it ends. */
+Test(agency_replies, who_gets_no_winners_takes_nothing_more_from_its_file)
+{
+    struct stage stage = begin();
+    struct message admitted = stage_admitted(&stage, 0);
+    admitted.admitted.batches_max = 1;
+    stage_answer(&stage, &admitted, (struct slice){0});
+    stage_cut(&stage, 1);
+    cr_assert(agency_needs_file(stage.agency));
+    cr_assert(agency_wants(stage.agency, 0));
+    stage_until(&stage, MESSAGE_POLL);
+    stage_refuse(&stage, REFUSAL_VOID, 0);
+    cr_assert_eq(agency_state(stage.agency), AGENCY_PARTING);
+    cr_assert_not(agency_needs_file(stage.agency));
+    cr_assert_not(agency_wants(stage.agency, 0));
+    stage_cut(&stage, 1);
+    cr_assert_eq(agency_cuts(stage.agency)->count, 1);
+    const struct declaration declaration = {.batches = 2, .bets = 20};
+    agency_on_end(stage.agency, stage.now_ms, &declaration);
+    cr_assert_null(agency_declared(stage.agency));
+    const struct message ok = {.kind = MESSAGE_OK, .draw = DRAW, .ok = {.agency = AGENCY}};
+    stage_answer(&stage, &ok, (struct slice){0});
+    cr_assert_eq(agency_state(stage.agency), AGENCY_FAILED);
+    cr_assert_eq(agency_exit_code(stage.agency), refusal_exit_code(REFUSAL_VOID));
+    stage_end(&stage);
+}
+
 Test(agency_replies, wait_timeout_does_not_count_while_the_reader_is_waited_for)
 {
     struct stage stage;
