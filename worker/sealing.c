@@ -97,6 +97,9 @@ static enum status record_manifest(struct sealing *sealing, const struct workben
     drop_assembly(sealing);
     if (status == STATUS_NO_MEMORY)
         return status;
+    const struct seal_record *kept = &seals->record; /* of this draw: the part was compared */
+    if (fits && kept->kind == SEAL_MANIFEST)
+        fits = kept->number == manifest_number(manifest);
     if (!fits) {
         manifest_destroy(&manifest);
         note(bench, NOTE_MANIFEST_REFUSED, draw, 0, 0);
@@ -134,22 +137,49 @@ static void keep_seal(struct sealing *sealing, const struct workbench *bench,
         tell_sealed(bench, kept->draw, kept->kind == SEAL_MANIFEST ? &kept->root : &ZEROS);
 }
 
-/* True when that is the seal that is kept, but its manifest cannot be read any more: it is taken
- * again. */
-static enum status has_rotted(const struct sealing *sealing, const struct workbench *bench,
-                              struct seals *seals, const struct seal_record *kept,
-                              const struct digest *asked, bool *is_rotten)
+/* All that is kept of the manifest but this part. */
+static enum status begin_from_kept(struct sealing *sealing, uint32_t draw,
+                                   const struct message_part *part, struct slice packed)
 {
+    enum status status = begin_assembly(sealing, draw, part);
+    if (status != STATUS_OK)
+        return status;
+    struct assembly *assembly = &sealing->assembly;
+    memcpy(assembly->packed, packed.data, packed.bytes);
+    for (uint32_t i = 0; i < assembly->parts; i++)
+        assembly->has[i] = i != part->part;
+    assembly->parts_come = assembly->parts - 1;
+    return STATUS_OK;
+}
+
+/* True when that is the seal that is kept, but its manifest cannot be read any more, or is not what
+ * the broker has: it is taken again. */
+static enum status has_rotted(struct sealing *sealing, const struct workbench *bench,
+                              struct seals *seals, const struct message_part *part,
+                              struct slice body, bool *is_rotten)
+{
+    const struct seal_record *kept = &seals->record;
     *is_rotten = false;
-    if (kept->kind != SEAL_MANIFEST || kept->is_forgotten || !digest_is_equal(&kept->root, asked) ||
-        sealing_has_verified(sealing, kept->draw))
+    if (kept->kind != SEAL_MANIFEST || kept->is_forgotten ||
+        !digest_is_equal(&kept->root, &part->root) || sealing_has_verified(sealing, kept->draw))
         return STATUS_OK;
     *is_rotten = sealing->assembly.draw == kept->draw; /* it was found with an earlier part */
     if (*is_rotten)
         return STATUS_OK;
     const struct manifest *manifest;
     enum status status = seals_manifest(seals, bench, kept->draw, &manifest);
-    if (status != STATUS_IO)
+    if (status == STATUS_OK) {
+        struct slice packed = manifest_packed(manifest);
+        size_t begin = (size_t)part->part * CHUNK_BYTES_MAX;
+        bool is_as_long = packed.bytes == part->manifest_bytes;
+        if (is_as_long && memcmp(packed.data + begin, body.data, body.bytes) == 0)
+            return STATUS_OK;
+        if (is_as_long)
+            status = begin_from_kept(sealing, kept->draw, part, packed);
+    } else if (status == STATUS_IO || status == STATUS_VERSION) {
+        status = STATUS_OK; /* the broker has it in a version that it knows */
+    }
+    if (status != STATUS_OK)
         return status;
     *is_rotten = true;
     note(bench, NOTE_MANIFEST_ROTTEN, kept->draw, 0, 0);
@@ -168,7 +198,7 @@ enum status sealing_take_part(struct sealing *sealing, const struct workbench *b
     enum status status = seals_look(seals, bench, draw, &kept);
     bool is_rotten = false;
     if (status == STATUS_OK)
-        status = has_rotted(sealing, bench, seals, kept, &part->root, &is_rotten);
+        status = has_rotted(sealing, bench, seals, part, body, &is_rotten);
     if (status != STATUS_OK)
         return status;
     if (!is_rotten && (kept->kind != SEAL_NONE || kept->is_forgotten)) {

@@ -330,14 +330,14 @@ bool store_memory_rot(struct store *store, const struct batch_identity *identity
     return true;
 }
 
-bool store_memory_rot_manifest(struct store *store, uint32_t draw)
+bool store_memory_rot_manifest(struct store *store, uint32_t draw, size_t bit)
 {
     struct store_memory *memory = of(store);
     size_t at = image_find_seal(&memory->seen, draw);
     if (at == memory->seen.seals_count || memory->seen.seals[at].record.draw != draw ||
-        memory->seen.seals[at].packed->bytes == 0)
+        memory->seen.seals[at].packed->bytes <= bit / 8)
         return false;
-    memory->seen.seals[at].packed->data[memory->seen.seals[at].packed->bytes / 2] ^= 1;
+    memory->seen.seals[at].packed->data[bit / 8] ^= (uint8_t)(1 << bit % 8);
     return true;
 }
 

@@ -40,8 +40,8 @@ void store_memory_skip_sync(struct store *store, bool skips);
 
 /* Turns one bit of a stored body. false: there is no such batch. */
 bool store_memory_rot(struct store *store, const struct batch_identity *identity);
-/* Turns one bit of the manifest of a sealed draw. false: none is kept. */
-bool store_memory_rot_manifest(struct store *store, uint32_t draw);
+/* Turns that bit of the manifest of a sealed draw. false: none is kept, or it has no such bit. */
+bool store_memory_rot_manifest(struct store *store, uint32_t draw, size_t bit);
 /* The second half of a stored body is zeros, as of a write that a power loss has torn. false: there
  * is no such batch, or the half was zeros before. */
 bool store_memory_tear(struct store *store, const struct batch_identity *identity);

@@ -75,6 +75,28 @@ Test(worker_count, finds_the_winners_of_the_batches_that_were_asked_about)
     cr_expect_eq(item_next_share(counted->body, &at, &share), STATUS_END);
 }
 
+/* Also of what the root does not say: the format's version, an attempt, a plan. */
+Test(worker_count, counts_what_was_sealed_whichever_bit_of_its_manifest_has_rotted)
+{
+    struct slice packed = manifest_packed(sealed);
+    for (size_t bit = 0; bit < 8 * packed.bytes; bit++) {
+        fixture_restart(&world);
+        fixture_register(&world);
+        cr_assert(store_memory_rot_manifest(world.store, 1, bit));
+        sent_forget(&world);
+        broker_seals(&world, sealed);
+        fixture_settle(&world);
+        cr_assert_eq(sent_of(&world, MESSAGE_SEALED), 1, "bit %zu", bit);
+        broker_asks(&world, sealed, 5, 7, 1, 0, BATCHES);
+        fixture_settle(&world);
+        cr_assert_eq(sent_of(&world, MESSAGE_COUNTED), 1, "bit %zu", bit);
+        cr_assert_eq(sent_last(&world, MESSAGE_COUNTED)->message.counted.winners, BATCHES);
+        struct slice kept;
+        cr_assert_eq(store_manifest(world.store, 1, &kept), STATUS_OK);
+        cr_assert(slice_is_equal(kept, packed), "bit %zu", bit);
+    }
+}
+
 Test(worker_count, answers_several_questions_in_turn)
 {
     for (uint32_t question = 0; question < BATCHES; question++)

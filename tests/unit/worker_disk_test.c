@@ -246,7 +246,7 @@ static void restart_sealed_with_rotten_manifest(const struct manifest *sealed)
     fixture_restart(&world);
     fixture_register(&world);
     sent_forget(&world);
-    cr_assert(store_memory_rot_manifest(world.store, 1));
+    cr_assert(store_memory_rot_manifest(world.store, 1, 4 * manifest_packed(sealed).bytes));
 }
 
 Test(worker_disk, takes_a_manifest_that_has_rotted_from_the_broker_again)
@@ -289,6 +289,84 @@ Test(worker_disk, takes_no_other_manifest_for_one_that_has_rotted)
     manifest_destroy(&other);
     made_free(&batches[0]);
     made_free(&batches[1]);
+}
+
+/* Of agency 7 so many batches that agency 8's entry comes in the second part. */
+static struct manifest *make_two_parts(void)
+{
+    enum { MANY = CHUNK_BYTES_MAX / DIGEST_BYTES };
+    static struct digest digests[MANY];
+    static uint32_t bets[MANY];
+    struct manifest_entry entries[2];
+    struct manifest *manifest;
+    const struct manifest_terms terms = {.draw = 1, .range_last = 9, .is_given = true};
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t batches = i == 0 ? MANY : 1;
+        struct tree tree;
+        tree_begin(&tree);
+        for (uint32_t seq = 0; seq < batches; seq++) {
+            bets[seq] = 1;
+            tree_add(&tree, world.hasher, &digests[seq]);
+        }
+        entries[i] = (struct manifest_entry){.agency = 7 + i,
+                                             .attempt = 1,
+                                             .plan = {1, BATCH_BYTES_MIN, false},
+                                             .declaration = {.batches = batches, .bets = batches},
+                                             .digests = digests,
+                                             .bets = bets};
+        tree_head(&tree, world.hasher, &entries[i].declaration.root);
+    }
+    cr_assert_eq(manifest_create(&terms, entries, 2, world.hasher, &manifest), STATUS_OK);
+    return manifest;
+}
+
+/* The first part is not kept when the second one shows that it is to be taken again. */
+Test(worker_disk, takes_one_part_of_a_manifest_that_has_rotted_again)
+{
+    static const uint8_t ENTRY[] = {0x9b, 8, 1}; /* agency, attempt */
+    struct manifest *sealed = make_two_parts();
+    struct slice packed = manifest_packed(sealed);
+    const uint8_t *entry =
+        memmem(packed.data + CHUNK_BYTES_MAX, packed.bytes - CHUNK_BYTES_MAX, ENTRY, sizeof ENTRY);
+    struct slice kept;
+    cr_assert_not_null(entry);
+    broker_seals(&world, sealed);
+    fixture_settle(&world);
+    fixture_restart(&world);
+    fixture_register(&world);
+    sent_forget(&world);
+    size_t attempt_at = (size_t)(entry - packed.data) + 2;
+    cr_assert(store_memory_rot_manifest(world.store, 1, 8 * attempt_at + 1));
+    broker_seals(&world, sealed);
+    fixture_settle(&world);
+    cr_expect_eq(world.notes[NOTE_MANIFEST_ROTTEN], 1);
+    cr_assert_eq(sent_of(&world, MESSAGE_SEALED), 1);
+    cr_assert_eq(store_manifest(world.store, 1, &kept), STATUS_OK);
+    cr_expect(slice_is_equal(kept, packed));
+    manifest_destroy(&sealed);
+}
+
+/* The number does not follow from the root alone, and is kept beside the manifest as well. */
+Test(worker_disk, takes_no_manifest_with_another_number_for_one_that_has_rotted)
+{
+    struct made batch = make_batch(1, 7, 1, 0, 3, 0);
+    struct manifest *sealed = make_manifest(&world, &batch, 1, 7574);
+    struct manifest *other = make_manifest(&world, &batch, 1, 7575);
+    struct seal_record seal;
+    size_t count;
+    restart_sealed_with_rotten_manifest(sealed);
+    broker_seals(&world, other);
+    fixture_settle(&world);
+    cr_expect_eq(world.notes[NOTE_MANIFEST_REFUSED], 1);
+    cr_assert_eq(sent_of(&world, MESSAGE_SEALED), 0);
+    broker_seals(&world, sealed);
+    fixture_settle(&world);
+    cr_assert_eq(sent_of(&world, MESSAGE_SEALED), 1);
+    cr_assert_eq(store_list_seals(world.store, 1, &seal, 1, &count), STATUS_OK);
+    cr_expect_eq(seal.number, 7574);
+    manifest_destroy(&sealed);
+    manifest_destroy(&other);
+    made_free(&batch);
 }
 
 static void expect_failed_sync(const char *what)

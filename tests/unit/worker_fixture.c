@@ -251,13 +251,18 @@ struct manifest *make_manifest(struct fixture *fixture, const struct made *batch
 void broker_seals(struct fixture *fixture, const struct manifest *manifest)
 {
     struct slice packed = manifest_packed(manifest);
-    struct message message = {
-        .kind = MESSAGE_SEAL,
-        .draw = manifest_terms(manifest)->draw,
-        .part = {.parts = 1, .manifest_bytes = packed.bytes, .root = *manifest_root(manifest)},
-    };
-    cr_assert_leq(packed.bytes, CHUNK_BYTES_MAX);
-    broker_says(fixture, message, &packed);
+    uint32_t parts = (uint32_t)((packed.bytes + CHUNK_BYTES_MAX - 1) / CHUNK_BYTES_MAX);
+    for (uint32_t part = 0; part < parts; part++) {
+        size_t begin = (size_t)part * CHUNK_BYTES_MAX;
+        size_t left = packed.bytes - begin;
+        struct slice body = {packed.data + begin, left < CHUNK_BYTES_MAX ? left : CHUNK_BYTES_MAX};
+        struct message message = {
+            .kind = MESSAGE_SEAL,
+            .draw = manifest_terms(manifest)->draw,
+            .part = {part, parts, packed.bytes, *manifest_root(manifest)},
+        };
+        broker_says(fixture, message, &body);
+    }
 }
 
 void broker_asks(struct fixture *fixture, const struct manifest *manifest, uint32_t question,
