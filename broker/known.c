@@ -18,7 +18,8 @@ static bool has_running(const struct broker *broker, const struct item_inventory
     case INVENTORY_SEAL:
         return broker->state == DRAW_VOIDING ||
                (broker->manifest != NULL &&
-                digest_is_equal(&item->root, manifest_root(broker->manifest)));
+                digest_is_equal(&item->root, manifest_root(broker->manifest)) &&
+                item->number == manifest_number(broker->manifest));
     case INVENTORY_VOID:
         return broker->state == DRAW_VOIDING;
     case INVENTORY_FORGOT:
@@ -34,7 +35,8 @@ static bool has_over(const struct archived_draw *archived, const struct item_inv
     case INVENTORY_FORGOT:
         return true;
     case INVENTORY_SEAL:
-        return archived->phase == PHASE_VOID || digest_is_equal(&item->root, &archived->root);
+        return archived->phase == PHASE_VOID ||
+               (digest_is_equal(&item->root, &archived->root) && item->number == archived->number);
     case INVENTORY_VOID:
         return archived->phase == PHASE_VOID;
     }

@@ -176,13 +176,14 @@ Test(broker_inventory, what_was_left_of_a_draw_that_is_over_is_known, .timeout =
         enum inventory_kind kind;
         bool is_of_void;
         bool has_root;
+        uint32_t number;
         bool is_known;
     } cases[] = {
-        {INVENTORY_BATCH, false, false, true},  {INVENTORY_BATCH, true, false, true},
-        {INVENTORY_FORGOT, false, false, true}, {INVENTORY_FORGOT, true, false, true},
-        {INVENTORY_SEAL, false, true, true},    {INVENTORY_SEAL, false, false, false},
-        {INVENTORY_SEAL, true, false, true},    {INVENTORY_VOID, true, false, true},
-        {INVENTORY_VOID, false, false, false},
+        {INVENTORY_BATCH, false, false, 0, true},  {INVENTORY_BATCH, true, false, 0, true},
+        {INVENTORY_FORGOT, false, false, 0, true}, {INVENTORY_FORGOT, true, false, 0, true},
+        {INVENTORY_SEAL, false, true, 7, true},    {INVENTORY_SEAL, false, false, 7, false},
+        {INVENTORY_SEAL, false, true, 8, false},   {INVENTORY_SEAL, true, false, 8, true},
+        {INVENTORY_VOID, true, false, 0, true},    {INVENTORY_VOID, false, false, 0, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bench bench;
@@ -195,8 +196,10 @@ Test(broker_inventory, what_was_left_of_a_draw_that_is_over_is_known, .timeout =
         struct item_inventory item = {.kind = cases[i].kind, .draw = 1, .agency = 4, .attempt = 1};
         if (item.kind == INVENTORY_BATCH)
             item.batch = (struct item_stored){.bets = 1, .digest = bench_digest(4, 0)};
-        else if (item.kind == INVENTORY_SEAL)
+        else if (item.kind == INVENTORY_SEAL) {
             item.root = root;
+            item.number = cases[i].number;
+        }
         report_item(&bench, 50, &item);
         cr_assert_eq(verdict(&bench), cases[i].is_known ? STATUS_OK : STATUS_CONFIG, "case %zu", i);
         bench_close(&bench);

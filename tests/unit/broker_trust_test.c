@@ -57,6 +57,31 @@ Test(broker_trust, another_seal_ends_the_broker, .timeout = 10)
     bench_close(&bench);
 }
 
+/* A store that was away while the same bets were sealed again, by a broker with another seed. */
+Test(broker_trust, a_seal_with_another_number_ends_the_broker, .timeout = 10)
+{
+    for (uint32_t number = 7; number <= 8; number++) {
+        struct bench bench;
+        const char *problem;
+        uint8_t buffer[ITEM_BYTES_MAX];
+        size_t bytes = 0;
+        struct item_inventory item = {.kind = INVENTORY_SEAL, .draw = 1, .number = number};
+        struct message inventory = {.kind = MESSAGE_INVENTORY,
+                                    .inventory = {.is_last = true, .items = 1}};
+        struct message registration = {
+            .kind = MESSAGE_REGISTER,
+            .registration = {.store = {{2}}, .opening = {1, {{2, 1}}}},
+        };
+        seal(&bench, &item.root);
+        cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, &item), STATUS_OK);
+        bench_report(&bench, 51, &registration, (struct slice){0});
+        bench_report(&bench, 51, &inventory, (struct slice){buffer, bytes});
+        cr_assert_eq(broker_verdict(bench.broker, &problem),
+                     number == 7 ? STATUS_OK : STATUS_CONFIG);
+        bench_close(&bench);
+    }
+}
+
 /* Peer 50 answers what it was asked last with a winner that it does not show. */
 static void count_wrongly(struct bench *bench, const struct message *count)
 {
