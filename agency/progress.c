@@ -157,7 +157,7 @@ static void say_asking(struct progress *progress, const struct agency *agency, c
 void progress_turn(struct progress *progress, const struct agency *agency, const char *broker,
                    int64_t now_ms)
 {
-    if (agency_state_is_final(agency_state(agency)))
+    if (!agency_needs_file(agency)) /* what there is to say of its end is said there */
         return;
     say_asking(progress, agency, broker, now_ms);
     say_plan(progress, agency);

@@ -129,3 +129,18 @@ Test(progress, says_nothing_of_bets_that_nobody_takes_before_that_lasts)
     expect_line("the acknowledgement of 2 batches");
     cr_assert_null(strstr(text, "to take bets"), "%s", text);
 }
+
+Test(progress, says_nothing_of_an_attempt_that_was_not_opened)
+{
+    struct agency_terms terms = stage_terms();
+    terms.starts_over = true;
+    stage_end(&stage);
+    stage_begin(&stage, &terms);
+    stage_admit(&stage, 0);
+    cr_assert_eq(stage.request.hello.attempt, 2);
+    stage_refuse(&stage, REFUSAL_VOID, 0);
+    cr_assert_eq(agency_state(stage.agency), AGENCY_PARTING);
+    turn();
+    expect_line("");
+    cr_assert_str_empty(text);
+}
