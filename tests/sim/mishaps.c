@@ -194,6 +194,25 @@ static bool tear(struct world *world)
     return spoil_batch(world, store_memory_tear);
 }
 
+/* What a worker has at hand of it is whole: it is found by the next process. */
+static void rot_manifest(struct world *world)
+{
+    enum { ROT_MILLIONTHS = 1000 };
+    struct dice *dice = &world->manifest_dice;
+    struct slice packed;
+    if (!world_may(world, MISHAP_ROT_MANIFEST) ||
+        !dice_happens(dice, ROT_MILLIONTHS * world->plan.harshness))
+        return;
+    uint32_t index = dice_below(dice, world->workers_count);
+    uint32_t draw = 1 + dice_below(dice, world->plan.draws);
+    struct store *store = world->workers[index].store;
+    if (store == NULL || store_manifest(store, draw, &packed) != STATUS_OK)
+        return;
+    CHECK(store_memory_rot_manifest(store, draw, dice_below(dice, 8 * (uint32_t)packed.bytes)));
+    world->counts[MISHAP_ROT_MANIFEST]++;
+    world_trace(world, "the manifest of draw %u is spoiled in worker %u", draw, index);
+}
+
 static bool lose_store(struct world *world)
 {
     uint32_t index = any_worker(world);
@@ -369,6 +388,7 @@ void world_suffer(struct world *world)
         return;
     world_wear_out(world);
     half_open(world);
+    rot_manifest(world);
     for (size_t i = 0; i < sizeof mishaps / sizeof *mishaps; i++)
         if (world_strikes(world, mishaps[i].mishap, mishaps[i].millionths) &&
             mishaps[i].happen(world))

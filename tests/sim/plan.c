@@ -72,7 +72,8 @@ static uint32_t choose_mishaps(struct dice *dice)
         faults &= ~(LOSE_BATCHES | DIVIDE);
         if (one_in(dice, 2))
             faults &= ~mishap_bit(one_in(dice, 2) ? MISHAP_COPIED_JOURNAL : MISHAP_LOST_JOURNAL);
-        return faults;
+        /* Where no journal has it, somebody has to have the manifest. */
+        return faults & ~mishap_bit(MISHAP_ROT_MANIFEST);
     }
     faults &= ~LOSE_JOURNAL;
     if (!one_in(dice, 3))

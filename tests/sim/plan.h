@@ -43,7 +43,8 @@ enum {
     X(MEMORY, "memory", "allocations of cores that failed")                                   \
     X(DISK, "disk", "operations of disks that failed, of stores and journals")                \
     X(STRANGER, "stranger", "messages of a stranger who speaks nonsense")                     \
-    X(HALF, "half-open", "connections that passed nothing on until they were dialed anew")
+    X(HALF, "half-open", "connections that passed nothing on until they were dialed anew")    \
+    X(ROT_MANIFEST, "rot-manifest", "stored manifests that lost a bit")
 
 enum mishap {
 #define X(kind, name, text) MISHAP_##kind,

@@ -159,7 +159,7 @@ static bool may_end(const struct world *world, const struct worker_ending *endin
     bool is_copy = ending->status == STATUS_REFUSED && ending->dismissal == DISMISSAL_OPENING;
     bool is_memory = ending->status == STATUS_NO_MEMORY && machine_memory_failures() > 0;
     bool is_disk = (ending->status == STATUS_IO || ending->status == STATUS_VERSION) &&
-                   machine_disk_failures() > 0;
+                   (machine_disk_failures() > 0 || world->counts[MISHAP_ROT_MANIFEST] > 0);
     return (ending->status == STATUS_OK && world->counts[MISHAP_TERM] > 0) ||
            ending->status == STATUS_SYNC || ending->status == STATUS_FULL || is_memory || is_disk ||
            (is_copy && world->counts[MISHAP_COPIED_STORE] > 0);

@@ -72,6 +72,7 @@ void world_create(struct world *world, const struct world_plan *plan)
     world->machine_dice = (struct dice){plan->seed ^ 0x3ac41e};
     world->strange_dice = (struct dice){plan->seed ^ 0x57a6e};
     world->half_dice = (struct dice){plan->seed ^ 0x4a1f};
+    world->manifest_dice = (struct dice){plan->seed ^ 0x3a1f};
     machine_reset();
     world_wear_out(world);
     world->now_ms = 1000;

@@ -123,9 +123,10 @@ struct agency_actor {
 struct world {
     struct world_plan plan;
     struct dice dice;
-    struct dice machine_dice; /* its own, so that a world of other kinds stays as it was */
-    struct dice strange_dice; /* likewise */
-    struct dice half_dice;    /* likewise */
+    struct dice machine_dice;  /* its own, so that a world of other kinds stays as it was */
+    struct dice strange_dice;  /* likewise */
+    struct dice half_dice;     /* likewise */
+    struct dice manifest_dice; /* likewise */
     struct letter *overheard[OVERHEARD_MAX]; /* owned; by the stranger */
     uint32_t overheard_count;
     struct network *network;
