@@ -292,7 +292,7 @@ Test(worker_disk, takes_no_other_manifest_for_one_that_has_rotted)
 }
 
 /* Of agency 7 so many batches that agency 8's entry comes in the second part. */
-static struct manifest *make_two_parts(void)
+static struct manifest *make_two_parts(uint32_t attempt)
 {
     enum { MANY = CHUNK_BYTES_MAX / DIGEST_BYTES };
     static struct digest digests[MANY];
@@ -309,7 +309,7 @@ static struct manifest *make_two_parts(void)
             tree_add(&tree, world.hasher, &digests[seq]);
         }
         entries[i] = (struct manifest_entry){.agency = 7 + i,
-                                             .attempt = 1,
+                                             .attempt = attempt,
                                              .plan = {1, BATCH_BYTES_MIN, false},
                                              .declaration = {.batches = batches, .bets = batches},
                                              .digests = digests,
@@ -324,7 +324,7 @@ static struct manifest *make_two_parts(void)
 Test(worker_disk, takes_one_part_of_a_manifest_that_has_rotted_again)
 {
     static const uint8_t ENTRY[] = {0x9b, 8, 1}; /* agency, attempt */
-    struct manifest *sealed = make_two_parts();
+    struct manifest *sealed = make_two_parts(1);
     struct slice packed = manifest_packed(sealed);
     const uint8_t *entry =
         memmem(packed.data + CHUNK_BYTES_MAX, packed.bytes - CHUNK_BYTES_MAX, ENTRY, sizeof ENTRY);
@@ -343,6 +343,26 @@ Test(worker_disk, takes_one_part_of_a_manifest_that_has_rotted_again)
     cr_assert_eq(sent_of(&world, MESSAGE_SEALED), 1);
     cr_assert_eq(store_manifest(world.store, 1, &kept), STATUS_OK);
     cr_expect(slice_is_equal(kept, packed));
+    manifest_destroy(&sealed);
+}
+
+Test(worker_disk, takes_all_parts_of_a_manifest_of_another_length_again)
+{
+    struct manifest *kept = make_two_parts(1);
+    struct manifest *sealed = make_two_parts(1000); /* takes two bytes more */
+    struct slice packed;
+    broker_seals(&world, kept);
+    fixture_settle(&world);
+    fixture_restart(&world);
+    fixture_register(&world);
+    sent_forget(&world);
+    broker_seals(&world, sealed);
+    fixture_settle(&world);
+    cr_expect_eq(world.notes[NOTE_MANIFEST_ROTTEN], 1);
+    cr_assert_eq(sent_of(&world, MESSAGE_SEALED), 1);
+    cr_assert_eq(store_manifest(world.store, 1, &packed), STATUS_OK);
+    cr_expect(slice_is_equal(packed, manifest_packed(sealed)));
+    manifest_destroy(&kept);
     manifest_destroy(&sealed);
 }
 
