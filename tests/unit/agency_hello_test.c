@@ -362,5 +362,6 @@ Test(agency_hello, void_draw_exits_75)
     stage_answer(&stage, &admitted, (struct slice){0});
     cr_assert_eq(stage_cause(&stage), AGENCY_CAUSE_VOID);
     cr_assert_eq(agency_exit_code(stage.agency), 75);
+    cr_assert_eq(stage.request.kind, MESSAGE_BYE, "[M-35]");
     stage_end(&stage);
 }

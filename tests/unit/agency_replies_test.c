@@ -317,6 +317,26 @@ Test(agency_replies, who_gets_no_winners_takes_nothing_more_from_its_file)
     stage_end(&stage);
 }
 
+/* It is as bounded as its tries are, and its end is the draw's, not the timeout's. */
+Test(agency_replies, wait_timeout_does_not_count_while_bye_is_said)
+{
+    struct stage stage;
+    struct agency_terms terms = stage_terms();
+    terms.wait_timeout_ms = 1;
+    stage_begin(&stage, &terms);
+    stage_all_sent(&stage, 1);
+    uint32_t before = stage.requests;
+    stage_refuse(&stage, REFUSAL_VOID, 0);
+    for (uint32_t i = 1; i <= UNANSWERED_REDIAL; i++) {
+        cr_assert_eq(agency_state(stage.agency), AGENCY_PARTING);
+        cr_assert_eq(stage.requests, before + i);
+        stage_wait(&stage);
+    }
+    cr_assert_eq(agency_state(stage.agency), AGENCY_FAILED);
+    cr_expect_eq(stage_cause(&stage), AGENCY_CAUSE_REFUSED);
+    stage_end(&stage);
+}
+
 Test(agency_replies, wait_timeout_does_not_count_while_the_reader_is_waited_for)
 {
     struct stage stage;

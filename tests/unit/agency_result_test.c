@@ -219,6 +219,7 @@ Test(agency_result, not_yet_of_a_void_draw_exits_75)
     };
     stage_answer(&stage, &not_yet, (struct slice){0});
     cr_assert_eq(agency_exit_code(stage.agency), 75);
+    cr_assert_eq(stage.request.kind, MESSAGE_BYE, "[M-35]");
     stage_end(&stage);
 }
 

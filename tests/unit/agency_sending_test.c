@@ -430,6 +430,7 @@ Test(agency_sending, void_while_waiting_exits_75)
     reply.wait.phase = PHASE_VOID;
     stage_answer(&stage, &reply, (struct slice){0});
     cr_assert_eq(stage_cause(&stage), AGENCY_CAUSE_VOID);
+    cr_assert_eq(stage.request.kind, MESSAGE_BYE, "[M-35]");
     stage_end(&stage);
 }
 

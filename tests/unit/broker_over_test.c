@@ -157,6 +157,39 @@ Test(broker_over, who_was_told_excluded_is_lingered_for_until_he_says_bye, .time
     bench_close(&bench);
 }
 
+/* A process that was left behind in an older draw, or one that is early, says nothing of this. */
+Test(broker_over, only_a_bye_of_this_draw_after_its_end_ends_the_linger, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    struct message hello = hello_of(2, 4);
+    struct message poll = {.kind = MESSAGE_POLL,
+                           .draw = 2,
+                           .poll = {.agency = 4,
+                                    .incarnation = 1,
+                                    .attempt = 1,
+                                    .round = 1,
+                                    .has_declaration = true}};
+    struct message bye = {.kind = MESSAGE_BYE, .draw = 2, .bye = {.agency = 4}};
+    bench_options(&options);
+    options.draws = 2;
+    options.terms.agencies_required = 1;
+    bench_open(&bench, &options);
+    bench_hello(&bench, 4, 0);
+    cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).kind, MESSAGE_ADMITTED);
+    cr_assert_eq(bench_ask(&bench, &bye, NULL).kind, MESSAGE_OK);
+    poll.poll.declaration = bench_declaration(&bench, 4, 0);
+    cr_assert_eq(bench_ask(&bench, &poll, NULL).kind, MESSAGE_FINISHED);
+    bench_turn(&bench);
+    cr_assert_eq(verdict(&bench), STATUS_OK, "BYE was said before the result was told");
+    say_bye(&bench, 4, MESSAGE_OK);
+    cr_assert_eq(verdict(&bench), STATUS_OK, "BYE was said of draw 1");
+    cr_assert_eq(bench_ask(&bench, &bye, NULL).kind, MESSAGE_OK);
+    cr_assert_eq(verdict(&bench), STATUS_END);
+    bench_close(&bench);
+}
+
 /* Agency 4 has finished with a batch that is in a store that was given up; agency 10 is excluded:
  * the barrier has decided, and nothing is sealed. */
 static void decide(struct bench *bench)
