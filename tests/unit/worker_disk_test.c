@@ -389,6 +389,29 @@ Test(worker_disk, takes_no_manifest_with_another_number_for_one_that_has_rotted)
     made_free(&batch);
 }
 
+/* It has no manifest any more, and none has rotted. */
+Test(worker_disk, answers_the_seal_of_a_draw_that_it_forgot_before_a_restart)
+{
+    struct made batch = make_batch(1, 7, 1, 0, 3, 0);
+    struct manifest *sealed = make_manifest(&world, &batch, 1, 7574);
+    broker_seals(&world, sealed);
+    fixture_settle(&world);
+    broker_says_kind(&world, MESSAGE_FORGET, 1);
+    fixture_settle(&world);
+    fixture_restart(&world);
+    fixture_register(&world);
+    sent_forget(&world);
+    broker_seals(&world, sealed);
+    fixture_settle(&world);
+    cr_assert_eq(worker_state(world.worker), WORKER_SERVING);
+    cr_expect_eq(world.notes[NOTE_MANIFEST_ROTTEN], 0);
+    cr_assert_eq(sent_of(&world, MESSAGE_SEALED), 1);
+    cr_expect(digest_is_equal(&sent_last(&world, MESSAGE_SEALED)->message.sealed.root,
+                              manifest_root(sealed)));
+    manifest_destroy(&sealed);
+    made_free(&batch);
+}
+
 static void expect_failed_sync(const char *what)
 {
     cr_assert_eq(worker_state(world.worker), WORKER_OVER, "%s", what);
