@@ -307,15 +307,41 @@ class AgencyProgram(unittest.TestCase):
         self.broker.loses = lambda seq, nth: nth == 0
         self.broker.start()
         agency = self.start(bad_rows="skip")
+        agency.wait_line("bad_rows .* cantidad: 3 .* /.*winners-1.csv.rejects.csv")
+        with open(self.cluster.path("winners-1.csv.rejects.csv"), encoding="utf-8") as file:
+            lines = file.read().splitlines()
         self.publish_when_finished()
         self.expect_exit(agency, 0)
         self.assertEqual(self.broker.declaration[1:3], (1997, 3))
-        with open(self.cluster.path("winners-1.csv.rejects.csv"), encoding="utf-8") as file:
-            lines = file.read().splitlines()
         self.assertEqual([line.split(",")[0] for line in lines], ["6", "701", "2000"])
         self.assertEqual(lines[0], '6,"the birthdate is no day of the calendar"')
-        self.assertRegex(agency.log(), "bad_rows .* cantidad: 3 .* /.*winners-1.csv.rejects.csv")
+        self.assertEqual(agency.log().count("bad_rows | "), 1, agency.log())
         self.expect_winners()
+
+    def test_bad_rows_are_listed_again_after_publishing(self):
+        self.rows[700] = b"Ana,Paz,1,1999-03-17\r\n"
+        self.broker.start()
+        agency = self.start(bad_rows="skip")
+        self.publish_when_finished()
+        self.expect_exit(agency, 0)
+        path = self.cluster.path("winners-1.csv.rejects.csv")
+        os.unlink(path)
+        self.expect_exit(self.start(bad_rows="skip"), 0, "bad_rows .* cantidad: 1 ")
+        self.assertTrue(os.path.exists(path))
+        self.expect_winners()
+
+    def test_bad_rows_that_cannot_be_listed_exit_74_without_winners(self):
+        """A folder takes the place of the list while it declares."""
+        path = self.cluster.path("winners-1.csv.rejects.csv")
+        self.broker.answers = lambda kind, fields, broker: (
+            os.makedirs(path, exist_ok=True) if kind == POLL and fields[4] else None)
+        self.rows[700] = b"Ana,Paz,1,1999-03-17\r\n"
+        self.broker.start()
+        agency = self.start(bad_rows="skip")
+        self.publish_when_finished()
+        self.expect_exit(agency, 74, "winners-1.csv.rejects.csv: .*: Is a directory")
+        os.rmdir(path)
+        self.expect_no_output()
 
     def test_process_that_is_superseded_leaves_the_list_of_the_newer_one(self):
         """It hears that it is the older one when it declares, having read an older file."""
