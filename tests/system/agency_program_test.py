@@ -250,6 +250,27 @@ class AgencyProgram(unittest.TestCase):
             self.assertRegex(agency.log(), "interrupted")
             self.expect_no_output()
 
+    def test_sigterm_while_it_says_bye_with_its_winners_exits_0(self):
+        self.broker.answers = lambda kind, fields, broker: "silence" if kind == BYE else None
+        self.broker.start()
+        agency = self.start()
+        self.publish_when_finished()
+        self.broker.wait_for(lambda broker: broker.count(BYE) > 0)
+        agency.signal(signal.SIGTERM)
+        self.assertEqual(agency.wait_exit(cluster.STOP_S), 0, agency.log())
+        self.expect_winners()
+
+    def test_sigterm_while_it_says_bye_to_a_void_draw_exits_75(self):
+        void = REFUSED, [wire.REASONS.index("VOID"), 0, 0, 0, 0], None
+        self.broker.answers = lambda kind, fields, broker: {BYE: "silence", POLL: void}.get(kind)
+        self.broker.start()
+        agency = self.start()
+        self.broker.wait_for(lambda broker: broker.count(BYE) > 0)
+        agency.signal(signal.SIGTERM)
+        self.assertEqual(agency.wait_exit(cluster.STOP_S), 75)
+        self.assertRegex(agency.log(), "refused: the draw is void")
+        self.expect_no_output()
+
     def test_sigterm_while_standard_input_is_open_exits_75(self):
         self.broker.start()
         reader, writer = os.pipe()
