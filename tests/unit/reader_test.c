@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "agency/reader.h"
 #include "tests/unit/bets_file.h"
@@ -196,6 +198,46 @@ Test(reader, list_of_rejects_that_cannot_be_made_is_told)
     cr_assert_eq(reading.status, STATUS_CANNOT_CREATE);
     cr_assert_eq(reading.error, ENOENT);
     end(&bench);
+}
+
+/* Before anything is declared: a list that was declared must have its room. */
+Test(reader, list_of_rejects_that_has_no_room_is_told_at_the_end_of_the_pass)
+{
+    struct bench bench;
+    begin(&bench, 100, 41, 10);
+    bench.terms.cutter.plan.skips_bad_rows = true;
+    const struct rlimit limit = {.rlim_cur = 8, .rlim_max = 8};
+    const struct sigaction ignored = {.sa_handler = SIG_IGN};
+    cr_assert_eq(sigaction(SIGXFSZ, &ignored, NULL), 0);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    cr_assert_eq(reader_start(bench.reader, &bench.terms), STATUS_OK);
+    struct reading reading = take_pass(&bench);
+    cr_assert_eq(reading.kind, READING_REJECTS_FAILED);
+    cr_assert_eq(reading.error, EFBIG);
+    end(&bench);
+}
+
+/* What cannot be read twice is copied first, into the output's folder: that is where it fails. */
+Test(reader, copy_that_cannot_be_made_is_told_as_such)
+{
+    struct bench bench;
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0);
+    cr_assert_eq(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
+    begin(&bench, 10, UINT_MAX, 10);
+    struct source *piped;
+    struct reader *reader;
+    cr_assert_eq(source_open("-", &piped), STATUS_OK);
+    cr_assert_eq(reader_create(piped, &reader), STATUS_OK);
+    reader_destroy(&bench.reader);
+    bench.reader = reader;
+    bench.terms.copy_folder = "/no/such/folder";
+    cr_assert_eq(reader_start(bench.reader, &bench.terms), STATUS_OK);
+    struct reading reading = take_pass(&bench);
+    cr_assert_eq(reading.kind, READING_COPY_FAILED);
+    cr_assert_eq(reading.error, ENOENT);
+    end(&bench);
+    source_close(&piped);
 }
 
 Test(reader, file_that_grows_during_the_pass_is_told)
