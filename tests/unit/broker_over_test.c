@@ -221,10 +221,13 @@ Test(broker_over, who_was_left_out_is_told_so_whatever_he_asks, .timeout = 10)
     struct bench bench;
     const struct message winners = {.kind = MESSAGE_WINNERS, .draw = 1, .winners = {.agency = 10}};
     const struct message bye = {.kind = MESSAGE_BYE, .draw = 1, .bye = {.agency = 10}};
-    const struct message hello = hello_of(1, 10);
+    struct message hello = hello_of(1, 10);
     decide(&bench);
     cr_assert_eq(bench_poll(&bench, 10, 0).refused.reason, REFUSAL_EXCLUDED);
+    hello.hello.incarnation = 2;
     cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_EXCLUDED);
+    hello.hello.incarnation = 1;
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_EXCLUDED, "none speaks");
     cr_assert_eq(bench_ask(&bench, &winners, NULL).refused.reason, REFUSAL_EXCLUDED);
     cr_assert_eq(bench_ask(&bench, &bye, NULL).kind, MESSAGE_OK);
     bench_close(&bench);

@@ -144,3 +144,26 @@ Test(progress, says_nothing_of_an_attempt_that_was_not_opened)
     expect_line("");
     cr_assert_str_empty(text);
 }
+
+static void declare(uint64_t rejected)
+{
+    struct declaration declaration = stage_declaration(&stage);
+    declaration.rejected = rejected;
+    stage_admit(&stage, 0);
+    agency_on_end(stage.agency, stage.now_ms, &declaration);
+    progress_listed(stage.agency, "w.rejects.csv");
+    turn();
+}
+
+Test(progress, says_where_bad_rows_are_listed)
+{
+    declare(2);
+    expect_line("bad_rows | result: success | cantidad: 2 | file: w.rejects.csv\n");
+}
+
+Test(progress, says_nothing_of_a_list_of_no_bad_rows)
+{
+    declare(0);
+    expect_line("apuesta_enviada");
+    cr_assert_null(strstr(text, "w.rejects.csv"), "%s", text);
+}
