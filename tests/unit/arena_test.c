@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { LARGE_BYTES = 1 << 20 };
+enum { LARGE_BYTES = 1 << 20, FULL_BYTES = 1024 /* no room is left in its block */ };
 
 TestSuite(arena, .timeout = 10, .init = arena_open);
 
@@ -99,6 +99,18 @@ Test(arena, gives_back_what_was_freed_in_between)
     cr_assert_neq(arena_alloc(LARGE_BYTES), large);
 }
 
+Test(arena, a_block_that_was_only_freed_in_between_is_taken_again)
+{
+    uint8_t *small = arena_alloc(100);
+    uint8_t *large = arena_alloc(LARGE_BYTES);
+    size_t snapshot = arena_snapshot();
+    cr_assert(arena_free(small));
+    cr_assert(arena_free(large));
+    arena_restore(snapshot);
+    cr_assert_neq(arena_alloc(100), small);
+    cr_assert_neq(arena_alloc(LARGE_BYTES), large);
+}
+
 Test(arena, a_block_of_another_path_leaves_nothing_behind)
 {
     size_t snapshot = arena_snapshot();
@@ -128,4 +140,8 @@ Test(arena, realloc_keeps_what_a_block_holds)
     text = arena_realloc(text, LARGE_BYTES);
     cr_assert_str_eq(text, "text");
     cr_assert_eq(arena_realloc(text, LARGE_BYTES / 2), text);
+    char *full = memset(arena_alloc(FULL_BYTES), 7, FULL_BYTES);
+    full = arena_realloc(full, 2 * FULL_BYTES);
+    for (size_t i = 0; i < FULL_BYTES; i++)
+        cr_assert_eq(full[i], 7);
 }
