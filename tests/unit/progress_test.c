@@ -167,3 +167,40 @@ Test(progress, says_nothing_of_a_list_of_no_bad_rows)
     expect_line("apuesta_enviada");
     cr_assert_null(strstr(text, "w.rejects.csv"), "%s", text);
 }
+
+Test(progress, says_nothing_of_bets_that_nobody_takes_while_some_are_on_their_way)
+{
+    stage.now_ms = 1;
+    stage_admit(&stage, 0);
+    stage_cut(&stage, 2);
+    cr_assert_eq(stage_send(&stage, 1), 1);
+    for (int i = 0; i < 3; i++) {
+        turn();
+        stage.now_ms += PROGRESS_ASKING_MS;
+    }
+    expect_line("the acknowledgement of 1 batches");
+    cr_assert_null(strstr(text, "to take bets"), "%s", text);
+}
+
+static void admit_with_another_plan(bool is_finished)
+{
+    struct message admitted = stage_admitted(&stage, 0);
+    admitted.admitted.plan.bets_max++;
+    admitted.admitted.is_finished = is_finished;
+    stage_answer(&stage, &admitted, (struct slice){0});
+    turn();
+    expect_line("which stay in force");
+}
+
+Test(progress, says_how_to_begin_anew_where_another_plan_is_in_force)
+{
+    admit_with_another_plan(false);
+    cr_assert_not_null(strstr(text, "hint: --start-over"), "%s", text);
+}
+
+/* It would be refused. */
+Test(progress, advises_nobody_who_has_finished_to_begin_anew)
+{
+    admit_with_another_plan(true);
+    cr_assert_null(strstr(text, "--start-over"), "%s", text);
+}

@@ -88,6 +88,12 @@ Test(report, says_once_that_the_broker_is_silent)
     cr_expect(strstr(log, "epoch: 4 | lease_ms: 3000"));
 }
 
+Test(report, says_of_which_draw_a_manifest_has_rotted)
+{
+    report_note(&report, &(struct note){.kind = NOTE_MANIFEST_ROTTEN, .draw = 5}, NOW);
+    cr_expect(strstr(captured(), "sellado | result: fail | draw: 5 | reason: the stored manifest"));
+}
+
 Test(report, limits_what_a_peer_can_drive_and_says_how_much_was_left_out)
 {
     struct note rejected = {.kind = NOTE_REJECTED,
