@@ -130,7 +130,9 @@ class Deaths(FaultCase):
             with open(path, "rb") as file:
                 at = file.read().index(b"\xc4\x20" + draw.sealed_with()[0])
             flip_bit(path, at + 300)  # in the digests, which follow
-            draw.start("worker 0").wait_line("sellado .* fail .* the stored manifest has rotted")
+            worker = draw.start("worker 0")
+            worker.wait_line("sellado .* fail .* the stored manifest has rotted")
+            worker.wait_line("sellado .* success")
             draw.let_go()
             self.expect_right_end()
 

@@ -130,6 +130,17 @@ class DiskFull(FaultCase):
             draw.let_go()
             self.expect_right_end()
 
+    @needs_root
+    def test_new_journal(self):
+        """There is no room for its folder or its file at all: 74 too, with the same advice."""
+        with Cluster(agencies=AGENCIES) as cluster, Disk(cluster.path("broker"), 1) as disk:
+            disk.run("mount", "-o", "remount,nr_inodes=1", disk.folder)
+            for data in (disk.folder, os.path.join(disk.folder, "data")):
+                with cluster.changed(before=disk.inside):
+                    broker = cluster.broker(data=data)
+                self.expect_exit(broker, 74, f"cannot create .*'{data}.*': No space left on device "
+                                             r"\| hint: make room on the disk of --data .*code: 74")
+
     # -- errors of the disk --
 
     def worker_meets(self, calls, error, when):
