@@ -14,6 +14,9 @@ PIECE_BYTES_MAX = 10
 PIECES_DEADLINE_S = 300  # it takes 65 to 80 on two processors that do other work too
 BET_BYTES_MIN = 40  # as it travels
 DELAY_S = 0.2
+# As by default. At the barrier an agency asks every 12 to 15 s, and misses three answers before it
+# dials anew: until then the broker has to stay.
+LINGER_S = 30
 REGISTERING_HOPS = 2  # at least: a greeting of ZeroMQ's to the worker, and REGISTER
 CONNECTIONS = 3 * AGENCIES + STORES  # of a draw without faults
 SEGMENT_BYTES_MEAN_MAX = 100  # 8 to 20 were seen, depending on the load, and 54 without TCP_NODELAY
@@ -21,10 +24,10 @@ SEGMENT_BYTES_MEAN_MAX = 100  # 8 to 20 were seen, depending on the load, and 54
 
 class Link(FaultCase):
     @contextlib.contextmanager
-    def linked(self, phase=None, **broker):
+    def linked(self, phase=None):
         """A draw, held in a phase or not begun, whose agencies and workers dial the proxy."""
         hidden = free_ports()
-        with Cluster(agencies=AGENCIES, winning_number=NUMBER, **broker) as cluster, \
+        with Cluster(agencies=AGENCIES, winning_number=NUMBER, linger=LINGER_S) as cluster, \
                 Proxy(cluster.port, ("127.0.0.1", hidden)) as self.proxy:
             roles = {"broker": {"port": hidden}}
             self.draw = HeldDraw(cluster, phase, **roles) if phase else Draw(cluster, **roles)
@@ -84,7 +87,7 @@ class Link(FaultCase):
         """Every byte of a million bets, on each connection and both ways: some 20 million sends.
         It is slow, so what is in flight to a worker takes longer than --store-grace and is sent
         again while it is on its way: more passes than there is."""
-        with self.linked(linger=30) as draw:
+        with self.linked() as draw:
             self.proxy.disturb(piece_bytes_max=PIECE_BYTES_MAX)
             draw.start_all()
             self.expect_right_end(deadline_s=PIECES_DEADLINE_S)
@@ -108,7 +111,7 @@ class Link(FaultCase):
             self.assertIn("tells nothing of what was sent: dialing anew", draw.logs("agency"))
 
     def test_200_ms_later(self):
-        with self.linked(linger=30) as draw:
+        with self.linked() as draw:
             self.proxy.disturb(delay_s=DELAY_S)
             draw.start("broker").wait_line("action: listen")
             begun_at = time.monotonic()
@@ -119,7 +122,7 @@ class Link(FaultCase):
             self.expect_right_end()
 
     def test_reset_every_second(self):
-        with self.linked(linger=30) as draw:
+        with self.linked() as draw:
             draw.roles.update(worker={"commit_bytes": 16384}, agency={"batch_bets": 50})
             self.proxy.disturb(reset_s=1)
             draw.start_all()
