@@ -295,7 +295,7 @@ Test(agency_replies, who_gets_no_winners_takes_nothing_more_from_its_file)
 {
     struct stage stage = begin();
     struct message admitted = stage_admitted(&stage, 0);
-    admitted.admitted.batches_max = 1;
+    admitted.admitted.batches_max = 2;
     stage_answer(&stage, &admitted, (struct slice){0});
     stage_cut(&stage, 1);
     cr_assert(agency_needs_file(stage.agency));
@@ -305,9 +305,9 @@ Test(agency_replies, who_gets_no_winners_takes_nothing_more_from_its_file)
     cr_assert_eq(agency_state(stage.agency), AGENCY_PARTING);
     cr_assert_not(agency_needs_file(stage.agency));
     cr_assert_not(agency_wants(stage.agency, 0));
-    stage_cut(&stage, 1);
+    stage_cut(&stage, 2); /* the second of them is one too many */
     cr_assert_eq(agency_cuts(stage.agency)->count, 1);
-    const struct declaration declaration = {.batches = 2, .bets = 20};
+    const struct declaration declaration = {.batches = 3, .bets = 30};
     agency_on_end(stage.agency, stage.now_ms, &declaration);
     cr_assert_null(agency_declared(stage.agency));
     const struct message ok = {.kind = MESSAGE_OK, .draw = DRAW, .ok = {.agency = AGENCY}};
