@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -16,7 +17,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
 import cluster  # noqa: E402
 import hosts  # noqa: E402
 from case import NUMBER, SystemCase  # noqa: E402
-from cluster import STOP_S, sample  # noqa: E402
+from cluster import DEADLINE_S, STOP_S, sample  # noqa: E402
 from observer import Observer  # noqa: E402
 
 FAULT_BIN = os.path.join(ROOT, "build", "fault")
@@ -204,4 +205,9 @@ class FaultCase(SystemCase):
 
     def wait_stopped(self, process):
         """Waits until a program that this one started stands still (SIGSTOP)."""
-        self.assertIsNotNone(os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT))
+        told = []
+        waiting = threading.Thread(daemon=True, target=lambda: told.append(
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)))
+        waiting.start()
+        waiting.join(DEADLINE_S)
+        self.assertTrue(told, f"{process.name} does not stand still:\n{process.log()}")
