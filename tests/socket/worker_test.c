@@ -3,9 +3,11 @@
 #include <criterion/criterion.h>
 #include <dlfcn.h>
 #include <netdb.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -117,13 +119,12 @@ static void await_log(const char *text)
 static int await_exit(void)
 {
     int wait_status;
-    int64_t until = clock_now_ms() + DEADLINE_MS;
-    pid_t ended = 0;
-    while (ended == 0 && clock_now_ms() < until) {
-        ended = waitpid(world.worker, &wait_status, WNOHANG);
-        zmq_poll(NULL, 0, 5);
-    }
-    cr_assert_eq(ended, world.worker, "the worker does not end");
+    int descriptor = pidfd_open(world.worker, 0);
+    cr_assert_geq(descriptor, 0);
+    struct pollfd end = {.fd = descriptor, .events = POLLIN};
+    cr_assert_eq(poll(&end, 1, DEADLINE_MS), 1, "the worker does not end");
+    close(descriptor);
+    cr_assert_eq(waitpid(world.worker, &wait_status, 0), world.worker);
     world.worker = 0;
     return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status);
 }
