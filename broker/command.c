@@ -206,7 +206,8 @@ void broker_command_read(int argc, char **argv, struct command *command)
         {"on-timeout", "WHAT", OPTION_CHOICE, &v.on_timeout, 0, 0, timeout_actions, NULL, NULL,
          "what happens then: void, or draw with the agencies that have finished"},
         {"quorum", "N", OPTION_NUMBER, &v.quorum, 1, AGENCIES_MAX, NULL, NULL, &v.has_quorum,
-         "agencies that have to have finished for --on-timeout draw; with fewer it is void"},
+         "agencies that have to have finished for --on-timeout draw, 1 if this is not given; with "
+         "fewer it is void"},
         {"store-grace", "S", OPTION_NUMBER, &v.store_grace_s, 0, SECONDS_MAX, NULL, NULL, NULL,
          "seconds without a sign of life after which a store is given up and replaced"},
         {"recover", "N", OPTION_NUMBER, &v.recover, 1, STORES_MAX, NULL, NULL, &v.has_recover,
