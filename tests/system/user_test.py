@@ -150,9 +150,9 @@ def files_of(path):
 class Demo(SystemCase):
     """`make demo`; with what cannot go well it says so at once instead of waiting for ever."""
 
-    def demo(self, cluster, workers=1):
+    def demo(self, cluster, workers=1, programs=BIN):
         script = os.path.join(ROOT, "deploy", "demo")
-        return cluster.start("demo", [script], [BIN, workers, 2, 100],
+        return cluster.start("demo", [script], [programs, workers, 2, 100],
                              environment={"PORT": str(cluster.port)})
 
     def test_a_draw(self):
@@ -185,6 +185,19 @@ class Demo(SystemCase):
             self.stop(broker, 0)
             self.assertNotIn("action: agencia", broker.log())
             self.stop(workers, 0)
+
+    def test_broker_that_ends(self):
+        """The agencies would look for it for half a minute, and longer once it has answered."""
+        with Cluster() as cluster:
+            programs = cluster.path("programs")
+            os.mkdir(programs)
+            for name in ("sorteo", "sorteo-agency", "sorteo-worker"):
+                os.symlink(os.path.join(BIN, name), os.path.join(programs, name))
+            with open(os.path.join(programs, "sorteo-broker"), "w", encoding="ascii") as broker:
+                broker.write("#!/bin/sh\necho action: listen >&2\nexit 78\n")
+                os.fchmod(broker.fileno(), 0o755)
+            self.expect_exit(self.demo(cluster, programs=programs), 78,
+                             "the broker ended with 78; build/demo/broker.log ends with:")
 
     def test_no_workers(self):
         with Cluster() as cluster:
