@@ -77,8 +77,9 @@ class CrashPoints(FaultCase):
 
     def in_a_draw_that_is_void(self, victim, point):
         """The third agency never comes. The first stands still until all stores know, so that the
-        broker does not leave before."""
-        with Cluster(agencies=AGENCIES, winning_number=NUMBER, barrier_timeout=1) as cluster:
+        broker does not leave before; and that stays while both look for it."""
+        with Cluster(agencies=AGENCIES, winning_number=NUMBER, barrier_timeout=1,
+                     linger=30) as cluster:
             self.draw = draw = Draw(cluster)
             for name in draw.names("broker") + draw.names("worker"):
                 if name == victim:

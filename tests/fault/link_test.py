@@ -123,7 +123,7 @@ class Link(FaultCase):
 
     def test_reset_every_second(self):
         with self.linked() as draw:
-            draw.roles.update(worker={"commit_bytes": 16384}, agency={"batch_bets": 50})
+            draw.roles.update(worker={"commit_bytes": 16384}, agency={"batch_bets": 10})
             self.proxy.disturb(reset_s=1)
             draw.start_all()
             self.expect_right_end()
