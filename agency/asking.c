@@ -78,38 +78,25 @@ static void ask_digests(struct agency *agency, int64_t now_ms, struct outbox *ou
     put_out(agency, now_ms, outbox, &digests, agency->digests_from);
 }
 
-static void ask(struct agency *agency, int64_t now_ms, struct outbox *outbox)
+static void ask_bye(struct agency *agency, int64_t now_ms, struct outbox *outbox)
 {
-    switch (agency->state) {
-    case AGENCY_HELLO:
-        ask_hello(agency, now_ms, outbox);
-        return;
-    case AGENCY_SENDING:
-    case AGENCY_READING:
-    case AGENCY_DECLARING:
-    case AGENCY_WAITING:
-        ask_poll(agency, now_ms, outbox);
-        return;
-    case AGENCY_FETCHING:
-        ask_winners(agency, now_ms, outbox);
-        return;
-    case AGENCY_NAMING:
-        ask_digests(agency, now_ms, outbox);
-        return;
-    case AGENCY_LEAVING:
-    case AGENCY_PARTING: {
-        struct message bye = start(agency, MESSAGE_BYE);
-        bye.bye.agency = agency->terms.id;
-        put_out(agency, now_ms, outbox, &bye, 0);
-        return;
-    }
-    case AGENCY_NONE:
-    case AGENCY_STORING:
-    case AGENCY_DONE:
-    case AGENCY_FAILED:
-    case AGENCY_STATES:
-        return;
-    }
+    struct message bye = start(agency, MESSAGE_BYE);
+    bye.bye.agency = agency->terms.id;
+    put_out(agency, now_ms, outbox, &bye, 0);
+}
+
+/* What is asked for in a state. The states without a line are at rest: it has not begun, it is
+ * over, or the next step is the disk's. */
+static void (*const ASK[AGENCY_STATES])(struct agency *, int64_t, struct outbox *) = {
+    [AGENCY_HELLO] = ask_hello,    [AGENCY_SENDING] = ask_poll, [AGENCY_READING] = ask_poll,
+    [AGENCY_DECLARING] = ask_poll, [AGENCY_WAITING] = ask_poll, [AGENCY_FETCHING] = ask_winners,
+    [AGENCY_NAMING] = ask_digests, [AGENCY_LEAVING] = ask_bye,  [AGENCY_PARTING] = ask_bye,
+};
+
+/* Nothing is to be asked; once there is a result, the next step may be the reader's too. */
+static bool is_at_rest(const struct agency *agency)
+{
+    return ASK[agency->state] == NULL || (agency->state == AGENCY_READING && agency->has_result);
 }
 
 void agency_close_asked(struct agency *agency)
@@ -163,14 +150,6 @@ static int64_t patience_ends_at(const struct agency *agency)
     return agency->moved_at + agency->terms.wait_timeout_ms;
 }
 
-/* Nothing is to be asked: it is over, or the next step is the disk's or the reader's. */
-static bool is_at_rest(const struct agency *agency)
-{
-    bool is_reading_only = agency->state == AGENCY_READING && agency->has_result;
-    return agency->state == AGENCY_NONE || agency->state == AGENCY_STORING || is_reading_only ||
-           agency_state_is_final(agency->state);
-}
-
 void agency_tick(struct agency *agency, int64_t now_ms, struct outbox *outbox)
 {
     CHECK(outbox_has_room(outbox, AGENCY_OUTBOX_MESSAGES, AGENCY_OUTBOX_BYTES));
@@ -182,8 +161,8 @@ void agency_tick(struct agency *agency, int64_t now_ms, struct outbox *outbox)
     }
     if (agency->asked.is_open && now_ms >= agency->asked.due_at)
         give_up_waiting(agency, now_ms);
-    if (!agency->asked.is_open && now_ms >= agency->ask_at)
-        ask(agency, now_ms, outbox);
+    if (!is_at_rest(agency) && !agency->asked.is_open && now_ms >= agency->ask_at)
+        ASK[agency->state](agency, now_ms, outbox);
 }
 
 int64_t agency_deadline(const struct agency *agency)

@@ -6,6 +6,9 @@
 #include "proto/wire/check.h"
 
 enum { CUTS_FIRST = 256 };
+_Static_assert(BATCHES_MAX % CUTS_FIRST == 0 &&
+                   (BATCHES_MAX / CUTS_FIRST & (BATCHES_MAX / CUTS_FIRST - 1)) == 0,
+               "doubling ends at BATCHES_MAX");
 
 void cuts_clear(struct cuts *cuts)
 {
@@ -18,8 +21,6 @@ static enum status grow(struct cuts *cuts)
     if (cuts->capacity >= BATCHES_MAX)
         return STATUS_LIMIT;
     uint32_t capacity = cuts->capacity == 0 ? CUTS_FIRST : cuts->capacity * 2;
-    if (capacity > BATCHES_MAX)
-        capacity = BATCHES_MAX;
     struct cut *items = realloc(cuts->items, capacity * sizeof(*items));
     if (items == NULL)
         return STATUS_NO_MEMORY;

@@ -1,6 +1,6 @@
 /* The inside of the core, shared by the files that it is cut into: agency.c (its life, the reader's
  * and the socket's events, answers), asking.c (the one request that is out, and time), replies.c
- * (what the broker says). Of others only the simulator looks inside. */
+ * (what the broker says). Of others only tests look inside. */
 #ifndef SORTEO_AGENCY_INNER_H
 #define SORTEO_AGENCY_INNER_H
 

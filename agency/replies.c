@@ -22,8 +22,7 @@ static bool take_over(struct agency *agency, int64_t now_ms, uint64_t in_force)
 /* What the draw has come to is known: the broker is told so, since it may wait for that. */
 static void end_without_winners(struct agency *agency, int64_t now_ms, enum agency_cause cause)
 {
-    if (!agency_enter(agency, EVENT_NO_RESULT))
-        return;
+    CHECK(agency_enter(agency, EVENT_NO_RESULT)); /* each state that asks for more than goodbye */
     agency->outcome.cause = cause;
     agency->ask_at = now_ms;
 }
@@ -41,7 +40,8 @@ static void on_refused(struct agency *agency, int64_t now_ms, const struct messa
         agency_fail(agency, AGENCY_CAUSE_REFUSED);
         return;
     }
-    if (refused->reason == REFUSAL_NOT_OPEN && agency_enter(agency, EVENT_NOT_OPEN)) {
+    if (refused->reason == REFUSAL_NOT_OPEN) {
+        (void)agency_enter(agency, EVENT_NOT_OPEN);
         agency->is_not_open = true;
         agency->hello_from = 0;
         agency->ask_at = now_ms + pace_barrier(&agency->pace);
@@ -165,9 +165,12 @@ static void take_barrier(struct agency_barrier *barrier, const struct message_wa
     struct unpacker unpacker;
     unpack_begin(&unpacker, wait->missing);
     uint32_t ids = unpack_array(&unpacker);
-    for (uint32_t i = 0; i < ids && i < MISSING_NAMED_MAX && !unpacker.failed; i++)
-        barrier->missing[barrier->missing_count++] =
-            (uint32_t)unpack_unsigned(&unpacker, UINT32_MAX);
+    for (uint32_t i = 0; i < ids && i < MISSING_NAMED_MAX; i++) {
+        uint32_t id = (uint32_t)unpack_unsigned(&unpacker, UINT32_MAX);
+        if (unpacker.failed)
+            return;
+        barrier->missing[barrier->missing_count++] = id;
+    }
 }
 
 static bool is_any_change(const struct window_change *change)
@@ -292,7 +295,7 @@ static void on_digest_page(struct agency *agency, int64_t now_ms,
                            const struct message_digest_page *page, struct slice body)
 {
     uint32_t seq;
-    bool is_form = page->upto >= page->from && page->upto <= page->total &&
+    bool is_form = page->upto <= page->total && /* before `from` is longer than any body */
                    body.bytes == (size_t)(page->upto - page->from) * DIGEST_BYTES;
     if (is_form && cuts_find_difference(&agency->cuts, page->from, body, &seq)) {
         agency->outcome.names_batch = true;

@@ -1,6 +1,7 @@
 /* From HELLO to being admitted: attempts, plans, incarnations, patience. */
 #include <criterion/criterion.h>
 
+#include "agency/inner.h"
 #include "tests/unit/agency_stage.h"
 
 TestSuite(agency_hello, .timeout = 10);
@@ -363,5 +364,20 @@ Test(agency_hello, void_draw_exits_75)
     cr_assert_eq(stage_cause(&stage), AGENCY_CAUSE_VOID);
     cr_assert_eq(agency_exit_code(stage.agency), 75);
     cr_assert_eq(stage.request.kind, MESSAGE_BYE, "[M-35]");
+    stage_end(&stage);
+}
+
+/* A batch that was under way may find no memory while goodbye is said. */
+Test(agency_hello, void_draw_stays_the_reason_whatever_fails_afterwards)
+{
+    struct stage stage;
+    const struct agency_terms terms = stage_terms();
+    stage_begin(&stage, &terms);
+    struct message admitted = stage_admitted(&stage, 0);
+    admitted.admitted.phase = PHASE_VOID;
+    stage_answer(&stage, &admitted, (struct slice){0});
+    agency_fail(stage.agency, AGENCY_CAUSE_MEMORY);
+    cr_assert_eq(agency_state(stage.agency), AGENCY_PARTING);
+    cr_assert_eq(stage_cause(&stage), AGENCY_CAUSE_VOID);
     stage_end(&stage);
 }

@@ -422,6 +422,45 @@ Test(agency_replies, an_impossible_attempt_or_plan_ends_it)
     }
 }
 
+/* What message_decode lets through is well formed; the core does not rely on it. */
+Test(agency_replies, ranges_of_another_form_end_it)
+{
+    struct stage stage = begin_waiting();
+    stage_until(&stage, MESSAGE_POLL);
+    struct message reply = stage_wait_reply(&stage, 1, 0, 0, 0);
+    reply.wait.durable = (struct slice){.data = (const uint8_t *)"\x92\x01\x00", .bytes = 3};
+    stage_answer(&stage, &reply, (struct slice){0});
+    cr_assert_eq(agency_state(stage.agency), AGENCY_FAILED);
+    cr_assert_eq(agency_outcome(stage.agency)->cause, AGENCY_CAUSE_PROTOCOL);
+    stage_end(&stage);
+}
+
+Test(agency_replies, missing_agencies_are_named_as_far_as_the_list_and_the_table_reach)
+{
+    uint8_t ids[3 + MISSING_NAMED_MAX + 9] = {0xdc, 0, MISSING_NAMED_MAX + 9};
+    for (uint8_t i = 0; i < MISSING_NAMED_MAX + 9; i++)
+        ids[3 + i] = i;
+    const struct {
+        struct slice missing;
+        uint32_t named;
+    } lists[] = {
+        {{.data = ids, .bytes = sizeof ids}, MISSING_NAMED_MAX},
+        {{.data = (const uint8_t *)"\x92\x01\xc0", .bytes = 3}, 1}, /* the second is nil */
+    };
+    struct stage stage = begin_waiting();
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        stage_until(&stage, MESSAGE_POLL);
+        struct message reply = stage_wait_reply(&stage, 1, 2, 0, 0);
+        reply.wait.missing = lists[i].missing;
+        stage_answer(&stage, &reply, (struct slice){0});
+        const struct agency_barrier *barrier = agency_barrier(stage.agency);
+        cr_assert_eq(barrier->missing_count, lists[i].named, "list %zu", i);
+        for (uint32_t k = 0; k < barrier->missing_count; k++)
+            cr_assert_eq(barrier->missing[k], i == 0 ? k : k + 1);
+    }
+    stage_end(&stage);
+}
+
 Test(agency_replies, no_batch_is_wanted_once_there_is_a_result)
 {
     struct stage stage = begin_waiting();

@@ -350,26 +350,60 @@ Test(agency_result, refused_declaration_names_the_first_batch_that_differs)
 
 Test(agency_result, refused_declaration_that_cannot_be_named_ends_all_the_same)
 {
-    for (int i = 0; i < 4; i++) {
+    enum { SAME, SHORT, NO_PROGRESS, BEYOND_ITS_END, NO_ANSWER, CASES };
+    for (int i = 0; i < CASES; i++) {
         struct stage stage = begin();
         stage_all_sent(&stage, 3);
         stage_refuse(&stage, REFUSAL_DECLARATION, 0);
         uint8_t body[3 * DIGEST_BYTES];
         struct message reply = digest_page(&stage, 0, 3, 3, body);
-        struct slice slice = {.data = body, .bytes = i == 1 ? 5 : sizeof(body)};
-        if (i == 2) { /* a page without progress */
+        struct slice slice = {.data = body, .bytes = i == SHORT ? 5 : sizeof(body)};
+        if (i == NO_PROGRESS) {
             reply.digest_page.upto = 0;
             slice.bytes = 0;
         }
-        if (i < 3)
+        if (i == BEYOND_ITS_END) {
+            reply.digest_page.total = 2;
+            body[0] ^= 1; /* believed, it would name batch 0 */
+        }
+        if (i != NO_ANSWER)
             stage_answer(&stage, &reply, slice);
-        while (agency_state(stage.agency) == AGENCY_NAMING) /* 3: no answer at all */
+        while (agency_state(stage.agency) == AGENCY_NAMING)
             stage_wait(&stage);
         cr_assert_eq(stage_cause(&stage), AGENCY_CAUSE_REFUSED);
-        cr_assert_not(agency_outcome(stage.agency)->names_batch);
+        cr_assert_not(agency_outcome(stage.agency)->names_batch, "case %d", i);
         cr_assert_eq(agency_outcome(stage.agency)->refused.reason, REFUSAL_DECLARATION);
         stage_end(&stage);
     }
+}
+
+Test(agency_result, page_of_digests_that_ends_before_it_begins_names_nothing)
+{
+    struct stage stage = begin();
+    stage_all_sent(&stage, 3);
+    stage_refuse(&stage, REFUSAL_DECLARATION, 0);
+    uint8_t body[3 * DIGEST_BYTES];
+    struct message reply = digest_page(&stage, 0, 2, 3, body);
+    stage_answer(&stage, &reply, (struct slice){.data = body, .bytes = 2 * DIGEST_BYTES});
+    reply = digest_page(&stage, 2, 1, 3, body);
+    reply.digest_page.upto = 1;
+    body[0] ^= 1;
+    stage_answer(&stage, &reply, (struct slice){.data = body, .bytes = DIGEST_BYTES});
+    cr_assert_eq(stage_cause(&stage), AGENCY_CAUSE_REFUSED);
+    cr_assert_not(agency_outcome(stage.agency)->names_batch);
+    stage_end(&stage);
+}
+
+/* Only POLL carries a declaration; a broker that refuses one at HELLO is not asked for digests. */
+Test(agency_result, refused_declaration_without_one_ends_it_at_once)
+{
+    struct stage stage = begin();
+    cr_assert_eq(stage.request.kind, MESSAGE_HELLO);
+    stage_refuse(&stage, REFUSAL_DECLARATION, 0);
+    cr_assert_eq(agency_state(stage.agency), AGENCY_FAILED);
+    cr_assert_eq(stage_cause(&stage), AGENCY_CAUSE_REFUSED);
+    cr_assert_eq(agency_outcome(stage.agency)->refused.reason, REFUSAL_DECLARATION);
+    stage_end(&stage);
 }
 
 /* [M-23] */

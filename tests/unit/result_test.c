@@ -111,6 +111,19 @@ Test(result, rejects_pages_that_do_not_follow)
     }
 }
 
+Test(result, rejects_a_page_that_ends_before_it_begins)
+{
+    struct table table = begin();
+    add(&table, 0, 0, NUMBER);
+    add(&table, 0, 1, NUMBER);
+    const struct message_result first = page(0, 2, 3);
+    cr_assert_eq(take(&table, &first), RESULT_FAULT_NONE);
+    const struct message_result back = page(2, 1, 3);
+    cr_assert_eq(take(&table, &back), RESULT_FAULT_PAGE);
+    cr_assert_eq(table.result.winners, 2);
+    end(&table);
+}
+
 Test(result, rejects_a_body_that_is_not_as_many_winners)
 {
     struct table table = begin();

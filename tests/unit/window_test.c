@@ -145,6 +145,19 @@ Test(window, ranges_that_reach_over_a_page_are_cut_at_it)
     end(&room);
 }
 
+/* PROTOCOL.md forbids it; what a page says of places before its own is not heard. */
+Test(window, range_before_its_page_changes_nothing)
+{
+    struct room room = begin(10);
+    send(&room, 10);
+    take(&room, 0, UINT32_MAX, pack(room.durable, 0, 5, 0, 0), (struct slice){0}, 0);
+    assert_change(take(&room, 5, 8, pack(room.durable, 0, 3, 6, 1), (struct slice){0}, 0), 1, 0, 0);
+    cr_assert(seqset_has(&room.window.durable, 4), "nothing was said of it");
+    cr_assert(seqset_has(&room.window.durable, 6));
+    cr_assert_eq(room.window.durable.members, 6);
+    end(&room);
+}
+
 /* [M-63] */
 Test(window, missing_is_of_a_seen_round_and_neither_durable_nor_held)
 {
@@ -223,6 +236,8 @@ Test(window, rejects_ranges_of_another_form)
         .upto = UINT32_MAX,
         .durable = {.data = (const uint8_t *)"\x91\x01", .bytes = 2},
     };
+    cr_assert_eq(window_take(&room.window, &room.cuts, &told, &change), STATUS_MALFORMED);
+    told.durable = (struct slice){.data = (const uint8_t *)"\x92\x01\x00", .bytes = 3};
     cr_assert_eq(window_take(&room.window, &room.cuts, &told, &change), STATUS_MALFORMED);
     told.durable = pack(room.durable, 0, 1, 0, 0);
     told.held = (struct slice){.data = (const uint8_t *)"\x92\x01\x00", .bytes = 3};
