@@ -92,7 +92,7 @@ static void commit(struct bench *bench)
 
 void bench_turn(struct bench *bench)
 {
-    broker_tick(bench->broker, bench->now_ms, bench->wall_ms);
+    bench->next_at = broker_tick(bench->broker, bench->now_ms, bench->wall_ms);
     commit(bench);
 }
 
@@ -135,16 +135,20 @@ bool bench_sent(struct bench *bench, enum port port, uint64_t peer, enum message
     return false;
 }
 
+void bench_request(struct bench *bench, uint64_t token, const struct message *request)
+{
+    uint8_t buffer[HEADER_BYTES_MAX];
+    broker_on_request(bench->broker, token, encode(request, buffer, sizeof buffer), bench->now_ms,
+                      bench->wall_ms);
+}
+
 struct message bench_ask(struct bench *bench, const struct message *request, struct slice *body)
 {
     static uint64_t token = 1000;
-    uint8_t buffer[HEADER_BYTES_MAX];
     struct message answer = {0};
 
     outbox_reset(bench->outbox);
-    token++;
-    broker_on_request(bench->broker, token, encode(request, buffer, sizeof buffer), bench->now_ms,
-                      bench->wall_ms);
+    bench_request(bench, ++token, request);
     bench_turn(bench);
     size_t answers = 0;
     for (size_t i = 0; i < outbox_count(bench->outbox); i++) {
@@ -171,14 +175,44 @@ void bench_bets(struct bench *bench, const struct message *message, size_t body_
     bench_turn(bench);
 }
 
+void bench_hear(struct bench *bench, uint64_t peer, const struct message *message,
+                struct slice body)
+{
+    uint8_t buffer[HEADER_BYTES_MAX];
+    broker_on_worker(bench->broker, peer, encode(message, buffer, sizeof buffer), body,
+                     bench->now_ms);
+}
+
 void bench_report(struct bench *bench, uint64_t peer, const struct message *message,
                   struct slice body)
 {
-    uint8_t buffer[HEADER_BYTES_MAX];
     outbox_reset(bench->outbox);
-    broker_on_worker(bench->broker, peer, encode(message, buffer, sizeof buffer), body,
-                     bench->now_ms);
+    bench_hear(bench, peer, message, body);
     bench_turn(bench);
+}
+
+void bench_fill_outbox(struct bench *bench, size_t room_bytes)
+{
+    while (outbox_has_room(bench->outbox, 0, room_bytes + 1))
+        (void)outbox_reserve(bench->outbox, 1);
+}
+
+void bench_fill_records(struct bench *bench, size_t room)
+{
+    const struct record dropped = {.kind = RECORD_DROPPED, /* a question that was never asked */
+                                   .draw = UINT32_MAX,
+                                   .dropped_question = UINT32_MAX};
+    while (records_has_room(bench->records, room + 1, 0))
+        records_add(bench->records, &dropped);
+}
+
+unsigned bench_lines(struct bench *bench, const char *word, const char *other)
+{
+    struct broker_event event;
+    unsigned count = 0;
+    while (broker_next_event(bench->broker, &event))
+        count += strstr(event.text, word) != NULL && strstr(event.text, other) != NULL;
+    return count;
 }
 
 void bench_hello(struct bench *bench, uint32_t agency, uint32_t attempt)
@@ -257,7 +291,7 @@ struct declaration bench_declaration(struct bench *bench, uint32_t agency, uint3
     return declaration;
 }
 
-struct message bench_poll(struct bench *bench, uint32_t agency, int batches)
+struct message bench_poll_of(struct bench *bench, uint32_t agency, int batches)
 {
     struct message poll = {
         .kind = MESSAGE_POLL,
@@ -268,6 +302,12 @@ struct message bench_poll(struct bench *bench, uint32_t agency, int batches)
         poll.poll.has_declaration = true;
         poll.poll.declaration = bench_declaration(bench, agency, (uint32_t)batches);
     }
+    return poll;
+}
+
+struct message bench_poll(struct bench *bench, uint32_t agency, int batches)
+{
+    const struct message poll = bench_poll_of(bench, agency, batches);
     return bench_ask(bench, &poll, NULL);
 }
 

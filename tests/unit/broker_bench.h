@@ -17,6 +17,7 @@ struct bench {
     uint64_t epoch;
     int64_t now_ms;
     int64_t wall_ms;
+    int64_t next_at; /* when the core wanted its next tick, as the last one said */
     int payloads; /* given to the core, not released; what it sent on is the shell's to release */
 };
 
@@ -33,15 +34,26 @@ void bench_turn(struct bench *bench);
 /* Moves both clocks, in steps of a quarter of a lease as the loop would. */
 void bench_pass(struct bench *bench, int64_t ms);
 
+/* A request inside a turn that has begun. in: token: which answer is its own. */
+void bench_request(struct bench *bench, uint64_t token, const struct message *request);
 /* A request and its answer, decoded; its body too. Slices are valid until the next event. */
 struct message bench_ask(struct bench *bench, const struct message *request, struct slice *body);
 
 /* A message on bets; a batch's payload is bench->payloads itself, which counts them. */
 void bench_bets(struct bench *bench, const struct message *message, size_t body_bytes);
 
-/* A message of a store. */
+/* A message of a store, inside a turn that has begun, and one that begins a turn and ends it. */
+void bench_hear(struct bench *bench, uint64_t peer, const struct message *message,
+                struct slice body);
 void bench_report(struct bench *bench, uint64_t peer, const struct message *message,
                   struct slice body);
+
+/* Other messages and records of this turn leave no more room than so many bytes, or records. */
+void bench_fill_outbox(struct bench *bench, size_t room_bytes);
+void bench_fill_records(struct bench *bench, size_t room);
+
+/* How many lines were told since the last call that hold both words; takes all of them. */
+unsigned bench_lines(struct bench *bench, const char *word, const char *other);
 
 /* The n-th message (0-based) of this kind that the last turn sent to `port`, `peer` (0: anyone).
  * returns false: there is none. out: message and body, may be NULL. */
@@ -59,7 +71,8 @@ void bench_batch(struct bench *bench, uint32_t agency, uint32_t seq);
 /* A store says that it holds a batch of one bet. */
 void bench_stored(struct bench *bench, uint64_t peer, uint32_t agency, uint32_t seq);
 struct declaration bench_declaration(struct bench *bench, uint32_t agency, uint32_t batches);
-/* A POLL without (batches < 0) or with a declaration of so many batches of one bet. */
+/* A POLL without (batches < 0) or with a declaration of so many batches of one bet; its answer. */
+struct message bench_poll_of(struct bench *bench, uint32_t agency, int batches);
 struct message bench_poll(struct bench *bench, uint32_t agency, int batches);
 /* The store answers SEALED with the root of the SEAL that the last turn sent it. */
 void bench_sealed(struct bench *bench, uint64_t peer, const struct digest *root);

@@ -111,14 +111,9 @@ static enum status fill_page(void *owner, uint32_t draw, uint32_t agency, uint32
  * than `room` bytes of the outbox. */
 static void ask_with_little_room(struct bench *bench, const struct message *request, size_t room)
 {
-    uint8_t buffer[HEADER_BYTES_MAX];
-    size_t bytes = 0;
-    cr_assert_eq(message_encode(request, buffer, sizeof buffer, &bytes), STATUS_OK);
     outbox_reset(bench->outbox);
-    broker_on_request(bench->broker, 1, (struct slice){buffer, bytes}, bench->now_ms,
-                      bench->wall_ms);
-    while (outbox_has_room(bench->outbox, 0, room + 1))
-        (void)outbox_reserve(bench->outbox, 1);
+    bench_request(bench, 1, request);
+    bench_fill_outbox(bench, room);
     bench_turn(bench);
 }
 

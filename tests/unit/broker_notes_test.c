@@ -4,16 +4,6 @@
 #include "broker/stores.h"
 #include "tests/unit/broker_bench.h"
 
-/* How many lines told so far hold both words; takes all of them. */
-static unsigned count_lines(struct bench *bench, const char *word, const char *other)
-{
-    struct broker_event event;
-    unsigned count = 0;
-    while (broker_next_event(bench->broker, &event))
-        count += strstr(event.text, word) != NULL && strstr(event.text, other) != NULL;
-    return count;
-}
-
 static void begin(struct bench *bench, uint32_t agencies)
 {
     struct broker_options options;
@@ -28,21 +18,21 @@ Test(broker_notes, batches_that_nobody_takes_are_said_to_wait_for_a_worker, .tim
     begin(&bench, 1);
     bench_hello(&bench, 4, 0);
     bench_pass(&bench, 2 * LEASE_MS);
-    cr_assert_eq(count_lines(&bench, "waiting_for", ""), 0, "no batch waits");
+    cr_assert_eq(bench_lines(&bench, "waiting_for", ""), 0, "no batch waits");
     bench_batch(&bench, 4, 0);
     bench_pass(&bench, LEASE_MS - 1);
-    cr_assert_eq(count_lines(&bench, "waiting_for", ""), 0, "a worker may be about to come");
+    cr_assert_eq(bench_lines(&bench, "waiting_for", ""), 0, "a worker may be about to come");
     bench_pass(&bench, LEASE_MS);
-    cr_assert_eq(count_lines(&bench, "stores: 0 ", "start sorteo-worker"), 1);
+    cr_assert_eq(bench_lines(&bench, "stores: 0 ", "start sorteo-worker"), 1);
     bench_pass(&bench, WAIT_MS_MAX - LEASE_MS);
-    cr_assert_eq(count_lines(&bench, "waiting_for", ""), 0);
+    cr_assert_eq(bench_lines(&bench, "waiting_for", ""), 0);
     bench_pass(&bench, 2 * LEASE_MS);
-    cr_assert_eq(count_lines(&bench, "stores: 0 ", "start sorteo-worker"), 1);
+    cr_assert_eq(bench_lines(&bench, "stores: 0 ", "start sorteo-worker"), 1);
     bench_store(&bench, 50, 1, 1);
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_FORWARD, 0, NULL, NULL));
-    (void)count_lines(&bench, "", "");
+    (void)bench_lines(&bench, "", "");
     bench_pass(&bench, 2 * WAIT_MS_MAX);
-    cr_assert_eq(count_lines(&bench, "waiting_for", ""), 0);
+    cr_assert_eq(bench_lines(&bench, "waiting_for", ""), 0);
     bench_close(&bench);
 }
 
@@ -66,7 +56,7 @@ Test(broker_notes, batches_without_room_in_a_store_are_said_to_wait_for_it, .tim
         bench_report(&bench, 50, &pong, (struct slice){0});
         bench_pass(&bench, LEASE_MS / 4);
     }
-    cr_assert_eq(count_lines(&bench, "stores: 1 ", "room in a store"), 1);
+    cr_assert_eq(bench_lines(&bench, "stores: 1 ", "room in a store"), 1);
     bench_close(&bench);
 }
 
@@ -82,7 +72,7 @@ Test(broker_notes, a_barrier_that_times_out_names_who_is_missing, .timeout = 10)
     bench_hello(&bench, 10, 0);
     cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
     bench_pass(&bench, 60001);
-    cr_assert_eq(count_lines(&bench, "timeout | decision: void", "finished: 1 of 2 | missing: 10"),
+    cr_assert_eq(bench_lines(&bench, "timeout | decision: void", "finished: 1 of 2 | missing: 10"),
                  1);
     bench_close(&bench);
 }
@@ -91,11 +81,11 @@ Test(broker_notes, a_start_says_where_the_draw_stands, .timeout = 10)
 {
     struct bench bench;
     begin(&bench, 2);
-    cr_assert_eq(count_lines(&bench, "phase: OPEN | agencies: 2", "finished: 0"), 1);
+    cr_assert_eq(bench_lines(&bench, "phase: OPEN | agencies: 2", "finished: 0"), 1);
     bench_hello(&bench, 4, 0);
     cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
     cr_assert_eq(bench_restart(&bench), STATUS_OK);
-    cr_assert_eq(count_lines(&bench, "phase: OPEN | agencies: 2", "finished: 1"), 1);
+    cr_assert_eq(bench_lines(&bench, "phase: OPEN | agencies: 2", "finished: 1"), 1);
     bench_close(&bench);
 }
 
@@ -107,10 +97,10 @@ Test(broker_notes, a_start_in_a_void_that_no_store_has_recorded_waits_for_one, .
     bench_hello(&bench, 4, 0);
     bench.options.void_draw = 1;
     cr_assert_eq(bench_restart(&bench), STATUS_OK);
-    cr_assert_eq(count_lines(&bench, "decision: void, by the operator", ""), 1);
+    cr_assert_eq(bench_lines(&bench, "decision: void, by the operator", ""), 1);
     bench.options.void_draw = 0;
     cr_assert_eq(bench_restart(&bench), STATUS_OK);
-    cr_assert_eq(count_lines(&bench, "draw: 1 | decision: void", "waiting_for: a store"), 1);
+    cr_assert_eq(bench_lines(&bench, "draw: 1 | decision: void", "waiting_for: a store"), 1);
     bench_close(&bench);
 }
 
@@ -122,7 +112,7 @@ Test(broker_notes, a_start_after_the_last_draw_waits_for_nobody, .timeout = 10)
     cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
     cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_RESULT);
     cr_assert_eq(bench_restart(&bench), STATUS_OK);
-    cr_assert_eq(count_lines(&bench, "phase: PUBLISHED", "takes no bets"), 1);
+    cr_assert_eq(bench_lines(&bench, "phase: PUBLISHED", "takes no bets"), 1);
     bench.options.draws = 2;
     cr_assert_eq(bench_restart(&bench), STATUS_OK);
     struct broker_event event;
@@ -142,19 +132,19 @@ Test(broker_notes, a_draw_waits_for_batches_that_were_lost_after_all_had_finishe
     bench_stored(&bench, 50, 4, 0);
     cr_assert_eq(bench_poll(&bench, 4, 1).kind, MESSAGE_FINISHED);
     bench_pass(&bench, LEASE_MS + bench.options.store_grace_ms + LEASE_MS / 4); /* for good */
-    cr_assert_eq(count_lines(&bench, "waiting_for", ""), 0, "agency 10 is named by WAIT");
+    cr_assert_eq(bench_lines(&bench, "waiting_for", ""), 0, "agency 10 is named by WAIT");
     cr_assert_eq(bench_poll(&bench, 10, 0).kind, MESSAGE_FINISHED);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_SEALED, 1), 0);
     bench_pass(&bench, LEASE_MS + LEASE_MS / 2);
-    cr_assert_eq(count_lines(&bench, "draw: 1 | waiting_for", "agency 4"), 1);
+    cr_assert_eq(bench_lines(&bench, "draw: 1 | waiting_for", "agency 4"), 1);
     bench_pass(&bench, WAIT_MS_MAX);
-    cr_assert_eq(count_lines(&bench, "draw: 1 | waiting_for", "agency 4"), 1);
+    cr_assert_eq(bench_lines(&bench, "draw: 1 | waiting_for", "agency 4"), 1);
     bench_store(&bench, 51, 2, 1);
     bench_stored(&bench, 51, 4, 0);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_SEALED, 1), 1);
-    (void)count_lines(&bench, "", "");
+    (void)bench_lines(&bench, "", "");
     bench_pass(&bench, LEASE_MS / 2);
-    cr_assert_eq(count_lines(&bench, "waiting_for", ""), 0);
+    cr_assert_eq(bench_lines(&bench, "waiting_for", ""), 0);
     bench_close(&bench);
 }
 
@@ -168,9 +158,9 @@ Test(broker_notes, a_count_waits_for_batches_that_were_lost_after_the_seal, .tim
     cr_assert_eq(bench_poll(&bench, 4, 1).kind, MESSAGE_FINISHED);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_SEALED, 1), 1);
     bench_pass(&bench, LEASE_MS + LEASE_MS / 2);
-    cr_assert_eq(count_lines(&bench, "waiting_for: store 01000000", "to come back"), 1);
+    cr_assert_eq(bench_lines(&bench, "waiting_for: store 01000000", "to come back"), 1);
     bench_pass(&bench, bench.options.store_grace_ms + WAIT_MS_MAX);
-    cr_assert_eq(count_lines(&bench, "draw: 1 | waiting_for", "agency 4"), 1);
+    cr_assert_eq(bench_lines(&bench, "draw: 1 | waiting_for", "agency 4"), 1);
     bench_close(&bench);
 }
 
@@ -196,11 +186,11 @@ Test(broker_notes, a_sealed_draw_says_for_which_store_it_waits, .timeout = 10)
     cr_assert_eq(bench_poll(&bench, 4, 1).kind, MESSAGE_FINISHED);
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_SEAL, 0, &seal, NULL));
     pass_while_heard(&bench, 50, LEASE_MS + LEASE_MS / 4);
-    cr_assert_eq(count_lines(&bench, "waiting_for: store 01000000", "to check its batches"), 1);
+    cr_assert_eq(bench_lines(&bench, "waiting_for: store 01000000", "to check its batches"), 1);
     bench_sealed(&bench, 50, &seal.part.root);
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &count, NULL));
     pass_while_heard(&bench, 50, WAIT_MS_MAX + LEASE_MS / 4);
-    cr_assert_eq(count_lines(&bench, "waiting_for: store 01000000", "to count"), 1);
+    cr_assert_eq(bench_lines(&bench, "waiting_for: store 01000000", "to count"), 1);
     struct message counted = {
         .kind = MESSAGE_COUNTED,
         .draw = 1,
@@ -212,9 +202,9 @@ Test(broker_notes, a_sealed_draw_says_for_which_store_it_waits, .timeout = 10)
         counted.counted.items = count.count.items;
         bench_report(&bench, 50, &counted, (struct slice){0});
     }
-    cr_assert_eq(count_lines(&bench, "wrong answer; this store is asked no more", ""), 1);
+    cr_assert_eq(bench_lines(&bench, "wrong answer; this store is asked no more", ""), 1);
     pass_while_heard(&bench, 50, WAIT_MS_MAX + LEASE_MS / 4);
-    cr_assert_eq(count_lines(&bench, "waiting_for: store 01000000", "answers were wrong"), 1);
+    cr_assert_eq(bench_lines(&bench, "waiting_for: store 01000000", "answers were wrong"), 1);
     bench_close(&bench);
 }
 
@@ -226,17 +216,17 @@ Test(broker_notes, a_recovery_says_how_many_stores_it_waits_for, .timeout = 10)
     options.recover_stores = 2;
     bench_open(&bench, &options);
     bench_pass(&bench, LEASE_MS - 1);
-    cr_assert_eq(count_lines(&bench, "waiting_for", ""), 0, "they may be about to come");
+    cr_assert_eq(bench_lines(&bench, "waiting_for", ""), 0, "they may be about to come");
     bench_pass(&bench, LEASE_MS);
-    cr_assert_eq(count_lines(&bench, "waiting_for: 2 stores", "registered: 0"), 1);
+    cr_assert_eq(bench_lines(&bench, "waiting_for: 2 stores", "registered: 0"), 1);
     bench_pass(&bench, WAIT_MS_MAX - LEASE_MS);
-    cr_assert_eq(count_lines(&bench, "waiting_for", ""), 0);
+    cr_assert_eq(bench_lines(&bench, "waiting_for", ""), 0);
     bench_store(&bench, 50, 1, 1);
     pass_while_heard(&bench, 50, 2 * LEASE_MS);
-    cr_assert_eq(count_lines(&bench, "waiting_for: 2 stores", "registered: 1"), 1);
+    cr_assert_eq(bench_lines(&bench, "waiting_for: 2 stores", "registered: 1"), 1);
     bench_store(&bench, 51, 2, 1);
     bench_pass(&bench, 2 * WAIT_MS_MAX);
-    cr_assert_eq(count_lines(&bench, "waiting_for: 2 stores", ""), 0);
+    cr_assert_eq(bench_lines(&bench, "waiting_for: 2 stores", ""), 0);
     bench_close(&bench);
 }
 
@@ -254,9 +244,9 @@ Test(broker_notes, a_sealed_draw_waits_for_no_store_that_was_given_up, .timeout 
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_SEAL, 0, &seal, NULL));
     bench_sealed(&bench, 51, &seal.part.root);
     pass_while_heard(&bench, 51, LEASE_MS + LEASE_MS / 2);
-    cr_assert_eq(count_lines(&bench, "store 01000000 to ", "other_stores: 1"), 1);
+    cr_assert_eq(bench_lines(&bench, "store 01000000 to ", "other_stores: 1"), 1);
     pass_while_heard(&bench, 51, bench.options.store_grace_ms + WAIT_MS_MAX);
-    cr_assert_eq(count_lines(&bench, "store 02000000 to count its batches", "other_stores: 0"), 1);
+    cr_assert_eq(bench_lines(&bench, "store 02000000 to count its batches", "other_stores: 0"), 1);
     bench_close(&bench);
 }
 
@@ -272,6 +262,6 @@ Test(broker_notes, of_many_that_are_missing_at_a_timeout_the_first_eight_are_nam
     bench_open(&bench, &options);
     bench_hello(&bench, 1, 0);
     bench_pass(&bench, options.terms.barrier_timeout_ms + 1);
-    cr_assert_eq(count_lines(&bench, "decision: void", "missing: 1, 2, 3, 4, 5, 6, 7, 8, ..."), 1);
+    cr_assert_eq(bench_lines(&bench, "decision: void", "missing: 1, 2, 3, 4, 5, 6, 7, 8, ..."), 1);
     bench_close(&bench);
 }

@@ -249,8 +249,6 @@ Test(broker_over, a_result_that_cannot_be_read_is_answered_by_nothing, .timeout 
     };
     for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
         struct bench bench;
-        uint8_t header[HEADER_BYTES_MAX];
-        size_t bytes = 0;
         begin(&bench, TIMEOUT_VOID);
         bench_hello(&bench, 4, 0);
         bench_hello(&bench, 10, 0);
@@ -258,9 +256,7 @@ Test(broker_over, a_result_that_cannot_be_read_is_answered_by_nothing, .timeout 
         cr_assert_eq(bench_poll(&bench, 10, 0).kind, MESSAGE_FINISHED);
         bench.archive.agency = fail_to_read;
         outbox_reset(bench.outbox);
-        cr_assert_eq(message_encode(&asked[i], header, sizeof header, &bytes), STATUS_OK);
-        broker_on_request(bench.broker, 7, (struct slice){header, bytes}, bench.now_ms,
-                          bench.wall_ms);
+        bench_request(&bench, 7, &asked[i]);
         cr_assert_eq(outbox_count(bench.outbox), 0, "%zu", i);
         cr_assert_eq(verdict(&bench), STATUS_SYNC, "%zu", i);
         bench_close(&bench);

@@ -1,89 +1,6 @@
 #include <criterion/criterion.h>
 
-#include "proto/wire/item.h"
-#include "tests/unit/broker_bench.h"
-
-/* A broker that has lost its journal and waits for one store. */
-static void begin(struct bench *bench)
-{
-    struct broker_options options;
-    bench_options(&options);
-    options.recover_stores = 1;
-    options.draws = 3;
-    bench_open(bench, &options);
-}
-
-static void bring_store(struct bench *bench, uint64_t peer, uint8_t id, const struct epoch *served,
-                        const struct item_inventory *items, uint32_t items_count)
-{
-    uint8_t buffer[4 * ITEM_BYTES_MAX];
-    size_t bytes = 0;
-    struct message registration = {
-        .kind = MESSAGE_REGISTER,
-        .registration = {.store = {{id}}, .opening = {1, {{id}}}, .epoch = *served},
-    };
-    struct message inventory = {.kind = MESSAGE_INVENTORY,
-                                .inventory = {.is_last = true, .items = items_count}};
-    for (uint32_t i = 0; i < items_count; i++)
-        cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, &items[i]), STATUS_OK);
-    bench_report(bench, peer, &registration, (struct slice){0});
-    bench_report(bench, peer, &inventory, (struct slice){buffer, bytes});
-}
-
-/* Store 1 registers over `peer` with these items, having served a broker of `epoch`. */
-static void bring(struct bench *bench, uint64_t peer, uint64_t epoch,
-                  const struct item_inventory *items, uint32_t items_count)
-{
-    struct epoch served = {epoch, {{7}}};
-    bring_store(bench, peer, 1, &served, items, items_count);
-}
-
-static enum status verdict(struct bench *bench)
-{
-    const char *problem;
-    return broker_verdict(bench->broker, &problem);
-}
-
-static struct item_inventory batch_item(uint32_t draw)
-{
-    return (struct item_inventory){
-        .kind = INVENTORY_BATCH,
-        .draw = draw,
-        .agency = 4,
-        .attempt = 1,
-        .batch = {.seq = 0, .bets = 1, .digest = bench_digest(4, 0)},
-    };
-}
-
-/* The manifest of draw `draw` with agency 4 and its one batch. */
-static struct manifest *make_manifest(struct bench *bench, uint32_t draw)
-{
-    struct digest digest = bench_digest(4, 0);
-    uint32_t bets = 1;
-    struct manifest *manifest;
-    struct manifest_terms terms = {.draw = draw, .range_last = 9, .is_given = true, .given = 7};
-    struct manifest_entry entry = {
-        .agency = 4,
-        .attempt = 1,
-        .plan = {1, BATCH_BYTES_MIN, false},
-        .declaration = bench_declaration(bench, 4, 1),
-        .digests = &digest,
-        .bets = &bets,
-    };
-    cr_assert_eq(manifest_create(&terms, &entry, 1, bench->hasher, &manifest), STATUS_OK);
-    return manifest;
-}
-
-static void send_manifest(struct bench *bench, uint64_t peer, const struct manifest *manifest)
-{
-    struct slice packed = manifest_packed(manifest);
-    struct message part = {
-        .kind = MESSAGE_MANIFEST_PART,
-        .draw = manifest_terms(manifest)->draw,
-        .part = {.parts = 1, .manifest_bytes = packed.bytes, .root = *manifest_root(manifest)},
-    };
-    bench_report(bench, peer, &part, packed);
-}
+#include "tests/unit/recover_bench.h"
 
 Test(broker_recover, speaks_under_epoch_0_and_opens_nothing_until_its_stores_are_there,
      .timeout = 10)
@@ -287,15 +204,6 @@ Test(broker_recover, asks_no_store_that_has_left, .timeout = 10)
     bench_close(&bench);
 }
 
-static bool says(struct bench *bench, const char *word)
-{
-    struct broker_event event;
-    bool is_said = false;
-    while (broker_next_event(bench->broker, &event))
-        is_said = is_said || strstr(event.text, word) != NULL;
-    return is_said;
-}
-
 /* [P4] The store that recorded the seal is only away. */
 Test(broker_recover, makes_no_draw_void_of_which_it_has_heard_a_seal, .timeout = 10)
 {
@@ -312,7 +220,7 @@ Test(broker_recover, makes_no_draw_void_of_which_it_has_heard_a_seal, .timeout =
     bench_pass(&bench, LEASE_MS + 1);
     bring_store(&bench, 51, 2, &served, &batch, 1);
     bring_store(&bench, 52, 3, &served, &batch, 1);
-    cr_assert(says(&bench, "waiting_for: 2 stores"));
+    cr_assert_gt(bench_lines(&bench, "waiting_for: 2 stores", ""), 0);
     const struct message pong = {.kind = MESSAGE_PONG};
     for (int64_t passed = 0; passed <= WAIT_MS_MAX; passed += LEASE_MS / 4) {
         bench_report(&bench, 51, &pong, (struct slice){0});
@@ -320,7 +228,8 @@ Test(broker_recover, makes_no_draw_void_of_which_it_has_heard_a_seal, .timeout =
         bench_pass(&bench, LEASE_MS / 4);
     }
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_VOID, 2), 0);
-    cr_assert(says(&bench, "draw: 2 | waiting_for: a store that has its manifest"));
+    cr_assert_gt(bench_lines(&bench, "draw: 2 | waiting_for: a store that has its manifest", ""),
+                 0);
     bring_store(&bench, 53, 1, &served, &item, 1);
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 53, MESSAGE_MANIFEST, 0, NULL, NULL));
     send_manifest(&bench, 53, manifest);
