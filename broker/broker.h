@@ -71,12 +71,13 @@ void broker_destroy(struct broker **broker);
 
 /* Before broker_start: what the journal has, in the order in which it was written; FOUND, DROPPED
  * and finished draws' inner records are left out (the journal deletes pages of an unpublished count
- * itself). errors: CONFIG: the draw opened with other flags than these (`broker_problem` says
- * which). */
+ * itself). errors: CONFIG: the records contradict one another; LIMIT, NO_MEMORY.
+ * broker_verdict says of which draw. */
 enum status broker_restore(struct broker *broker, const struct record *record);
 
 /* Begins: opens the first draw or goes on with the restored one, voids what --void names.
- * in: epoch: journaled, this process's own. errors: CONFIG: --void names a published draw or so. */
+ * in: epoch: journaled, this process's own. errors: CONFIG: the draw opened with other flags than
+ * these (broker_verdict says which), --void names a published draw or so. */
 enum status broker_start(struct broker *broker, const struct epoch *epoch, int64_t now_ms);
 
 /* A request on rendezvous. in: peer: the shell's token for its envelope; answered at once, exactly

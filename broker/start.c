@@ -37,14 +37,56 @@ static enum status compare_terms(struct broker *broker, const struct terms *open
     return STATUS_OK;
 }
 
+/* No broker writes this record behind those before it. */
+static enum status refuse_record(struct broker *broker, const struct record *record,
+                                 const char *problem)
+{
+    broker_fail(broker, STATUS_CONFIG,
+                "the journal's records of draw %u contradict one another: %s; the journal is "
+                "damaged",
+                record->draw, problem);
+    return STATUS_CONFIG;
+}
+
+static enum status restore_opened(struct broker *broker, const struct record *record)
+{
+    /* A draw without an end has none behind it, unless a recovery has passed it over. */
+    if (broker->draw >= broker->unknown_below && broker->draw != 0 &&
+        !draw_is_over(broker->state) && broker->state != DRAW_VOIDING)
+        return refuse_record(broker, record, "it opens before the draw before it is over");
+    return broker_open_draw(broker, &record->opened, true);
+}
+
 static enum status restore_plan(struct broker *broker, const struct record *record)
 {
     struct member *member;
+    if (!barrier_admits(broker->barrier, record->plan.agency))
+        return refuse_record(broker, record, "an agency takes part that is not let in");
     enum status status = roll_add(broker->roll, record->plan.agency, &member);
     if (status != STATUS_OK)
         return status;
+    if (member->has_declaration)
+        return refuse_record(broker, record, "an agency that has finished starts over");
     return broker_begin_attempt(broker, member, record->plan.attempt, &record->plan.plan,
                                 record->plan.wall_ms);
+}
+
+static enum status restore_declaration(struct broker *broker, const struct record *record)
+{
+    struct member *member = roll_find(broker->roll, record->declaration.agency);
+    if (member == NULL || member->attempt != record->declaration.attempt)
+        return refuse_record(broker, record, "a declaration is of no attempt in force");
+    return broker_finish_member(broker, member, &record->declaration);
+}
+
+static enum status restore_decision(struct broker *broker, const struct record *record)
+{
+    if (broker->is_decided)
+        return refuse_record(broker, record, "its barrier was decided twice");
+    barrier_decide(broker->barrier, record->decision.action, record->decision.members,
+                   record->decision.members_count);
+    broker->is_decided = true;
+    return STATUS_OK;
 }
 
 static enum status restore_sealed(struct broker *broker, const struct record *record)
@@ -53,50 +95,49 @@ static enum status restore_sealed(struct broker *broker, const struct record *re
     if (status != STATUS_OK)
         return status;
     if (!digest_is_equal(manifest_root(broker->manifest), &record->sealed.root) ||
-        manifest_number(broker->manifest) != record->sealed.number) {
-        broker_fail(broker, STATUS_CONFIG,
-                    "the journal's seal of draw %u does not follow from its declarations: the "
-                    "journal is damaged",
-                    record->draw);
-        return STATUS_CONFIG;
-    }
+        manifest_number(broker->manifest) != record->sealed.number)
+        return refuse_record(broker, record, "its seal does not follow from its declarations");
     broker_advance(broker, DRAW_SEAL);
     return STATUS_OK;
 }
 
-enum status broker_restore(struct broker *broker, const struct record *record)
+/* What stands behind OPENED: it is of the draw that was opened last. */
+static enum status restore_inner(struct broker *broker, const struct record *record)
 {
-    struct member *member;
-    CHECK(!broker->is_started);
+    if (broker->draw == 0 || record->draw != broker->draw)
+        return refuse_record(broker, record, "it is another one that is open");
+    if (record->kind == RECORD_PUBLISHED) {
+        broker->state = DRAW_PUBLISHED; /* without what happened inside it */
+        return STATUS_OK;
+    }
+    if (record->kind == RECORD_VOID) {
+        broker->state = DRAW_VOIDING;
+        return STATUS_OK;
+    }
+    if (broker->state != DRAW_OPEN)
+        return refuse_record(broker, record, "it takes something in after its seal or its end");
+    if (record->kind == RECORD_PLAN)
+        return restore_plan(broker, record);
+    if (record->kind == RECORD_DECLARATION)
+        return restore_declaration(broker, record);
+    return record->kind == RECORD_DECISION ? restore_decision(broker, record)
+                                           : restore_sealed(broker, record);
+}
+
+static enum status restore(struct broker *broker, const struct record *record)
+{
     switch (record->kind) {
     case RECORD_STORE:
         return stores_restore(broker->stores, &record->store, 0);
     case RECORD_OPENED:
-        /* A draw without an end has none behind it, unless a recovery has passed it over. */
-        if (broker->draw >= broker->unknown_below && broker->draw != 0 &&
-            !draw_is_over(broker->state) && broker->state != DRAW_VOIDING)
-            return STATUS_MALFORMED;
-        return broker_open_draw(broker, &record->opened, true);
+        return restore_opened(broker, record);
     case RECORD_PLAN:
-        return restore_plan(broker, record);
     case RECORD_DECLARATION:
-        member = roll_find(broker->roll, record->declaration.agency);
-        if (member == NULL || member->attempt != record->declaration.attempt)
-            return STATUS_MALFORMED;
-        return broker_finish_member(broker, member, &record->declaration);
     case RECORD_DECISION:
-        barrier_decide(broker->barrier, record->decision.action, record->decision.members,
-                       record->decision.members_count);
-        broker->is_decided = true;
-        return STATUS_OK;
     case RECORD_SEALED:
-        return restore_sealed(broker, record);
     case RECORD_PUBLISHED:
-        broker->state = DRAW_PUBLISHED; /* without what happened inside it */
-        return STATUS_OK;
     case RECORD_VOID:
-        broker->state = DRAW_VOIDING;
-        return STATUS_OK;
+        return restore_inner(broker, record);
     case RECORD_RECOVERED:
         broker->unknown_below = record->draw;
         return STATUS_OK;
@@ -104,7 +145,17 @@ enum status broker_restore(struct broker *broker, const struct record *record)
     case RECORD_DROPPED:
         break;
     }
-    return STATUS_MALFORMED;
+    return refuse_record(broker, record, "winners of a draw that is not published are deleted");
+}
+
+enum status broker_restore(struct broker *broker, const struct record *record)
+{
+    CHECK(!broker->is_started);
+    enum status status = restore(broker, record);
+    if (status != STATUS_OK)
+        broker_fail(broker, status, "cannot take over what the journal has of draw %u: %s",
+                    record->draw, status_text(status));
+    return status;
 }
 
 /* -- starting -- */
