@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "broker/inner.h"
+#include "proto/wire/check.h"
 
 enum { MANIFEST_ASK_BYTES = 512 };
 
@@ -43,8 +44,41 @@ static enum status open_draw(struct broker *broker, uint32_t draw)
     return broker_open_draw(broker, &terms, false);
 }
 
+/* An agency of a manifest has finished. errors: CONFIG: it is not on the roster that is given now;
+ * NO_MEMORY. */
+static enum status adopt_agency(struct broker *broker, const struct manifest_entry *entry)
+{
+    struct member *member;
+    struct record plan = {
+        .kind = RECORD_PLAN,
+        .draw = broker->draw,
+        .plan = {.agency = entry->agency, .attempt = entry->attempt, .plan = entry->plan},
+    };
+    struct record declaration = {.kind = RECORD_DECLARATION,
+                                 .draw = broker->draw,
+                                 .declaration = *entry};
+    if (!barrier_admits(broker->barrier, entry->agency)) {
+        broker_fail(broker, STATUS_CONFIG,
+                    "agency %u has finished in draw %u, and --roster does not name it; start with "
+                    "the flags that the draw opened with",
+                    entry->agency, broker->draw);
+        return STATUS_CONFIG;
+    }
+    /* A manifest has each agency once, and no more of them than the tables. */
+    CHECK(roll_add(broker->roll, entry->agency, &member) == STATUS_OK);
+    CHECK(broker_begin_attempt(broker, member, entry->attempt, &entry->plan, 0) == STATUS_OK);
+    records_add(broker->records, &plan);
+    enum status status = broker_finish_member(broker, member, entry);
+    declaration.declaration.digests =
+        ledger_digests(broker->ledger, roll_index(broker->roll, member));
+    declaration.declaration.bets =
+        ledger_bets_all(broker->ledger, roll_index(broker->roll, member));
+    records_add(broker->records, &declaration);
+    return status;
+}
+
 /* The draw of a manifest: opened, its agencies finished, sealed: as if this journal had always had
- * it. */
+ * it. Where it fails, so does the broker, and none of these records is written. */
 static enum status adopt(struct broker *broker, const struct manifest *manifest)
 {
     struct terms terms = broker->options.terms;
@@ -52,30 +86,8 @@ static enum status adopt(struct broker *broker, const struct manifest *manifest)
     enum status status = broker_open_draw(broker, &terms, true);
     struct record opened = {.kind = RECORD_OPENED, .draw = broker->draw, .opened = broker->terms};
     records_add(broker->records, &opened);
-    for (size_t i = 0; status == STATUS_OK && i < manifest_agencies_count(manifest); i++) {
-        const struct manifest_entry *entry = manifest_agency(manifest, i);
-        struct member *member;
-        struct record plan = {
-            .kind = RECORD_PLAN,
-            .draw = broker->draw,
-            .plan = {.agency = entry->agency, .attempt = entry->attempt, .plan = entry->plan},
-        };
-        struct record declaration = {.kind = RECORD_DECLARATION,
-                                     .draw = broker->draw,
-                                     .declaration = *entry};
-        status = roll_add(broker->roll, entry->agency, &member);
-        if (status != STATUS_OK)
-            break;
-        records_add(broker->records, &plan);
-        status = broker_begin_attempt(broker, member, entry->attempt, &entry->plan, 0);
-        if (status == STATUS_OK)
-            status = broker_finish_member(broker, member, entry);
-        declaration.declaration.digests =
-            ledger_digests(broker->ledger, roll_index(broker->roll, member));
-        declaration.declaration.bets =
-            ledger_bets_all(broker->ledger, roll_index(broker->roll, member));
-        records_add(broker->records, &declaration);
-    }
+    for (size_t i = 0; status == STATUS_OK && i < manifest_agencies_count(manifest); i++)
+        status = adopt_agency(broker, manifest_agency(manifest, i));
     if (status == STATUS_OK)
         status = broker_build_manifest(broker);
     if (status == STATUS_OK)

@@ -360,3 +360,33 @@ Test(broker_recover, starts_again_on_a_journal_whose_running_draw_was_passed_ove
     cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_UNKNOWN);
     bench_close(&bench);
 }
+
+/* The draw opened with another roster than the one that is given now. */
+Test(broker_recover, ends_where_the_roster_lacks_an_agency_that_has_finished, .timeout = 10)
+{
+    static const uint32_t roster[] = {4, 5};
+    for (uint32_t lacking = 0; lacking < 2; lacking++) {
+        struct bench bench;
+        struct broker_options options;
+        const char *problem;
+        bench_options(&options);
+        options.recover_stores = 1;
+        options.draws = 3;
+        options.terms.roster = roster + lacking;
+        options.terms.roster_count = 2 - lacking;
+        bench_open(&bench, &options);
+        struct manifest *manifest = make_manifest_of(&bench, 2, 2);
+        struct item_inventory item = {.kind = INVENTORY_SEAL,
+                                      .draw = 2,
+                                      .root = *manifest_root(manifest),
+                                      .number = 7};
+        bring(&bench, 50, 5, &item, 1);
+        send_manifest(&bench, 50, manifest);
+        cr_assert_eq(journal_memory_count(bench.journal, RECORD_SEALED, 2), 1 - lacking);
+        cr_assert_eq(broker_verdict(bench.broker, &problem), lacking ? STATUS_CONFIG : STATUS_OK);
+        cr_assert_not_null(strstr(problem, lacking ? "agency 4 has finished in draw 2" : ""), "%s",
+                           problem);
+        manifest_destroy(&manifest);
+        bench_close(&bench);
+    }
+}
