@@ -129,8 +129,8 @@ int64_t broker_tick(struct broker *broker, int64_t now_ms, int64_t wall_ms)
     due_at =
         earlier(due_at, dispatch_expire(broker->dispatch, now_ms, broker->options.store_grace_ms));
     phases_step(broker, wall_ms);
-    bool has_more = phases_send_seals(broker);
-    has_more = upkeep_dispatch(broker, now_ms) || has_more;
+    phases_send_seals(broker);
+    bool has_more = upkeep_dispatch(broker, now_ms);
     if (broker_wants_bets(broker))
         broker->wanted_at = now_ms;
     waits_note_batches(broker, now_ms);

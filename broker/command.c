@@ -13,6 +13,9 @@ enum {
     MIB = 1024 * 1024,
 };
 
+_Static_assert((uint64_t)QUEUE_MIB_MAX *MIB / BATCH_WEIGHT_EXTRA_BYTES < UINT32_MAX / 2,
+               "the places of the queue are counted in 32 bits (dispatch_create)");
+
 /* What options_read fills in. */
 struct values {
     uint64_t agencies;

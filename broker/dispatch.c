@@ -38,8 +38,7 @@ enum status dispatch_create(size_t queue_bytes, void (*release)(void *payload),
     const size_t places = queue_bytes / BATCH_WEIGHT_EXTRA_BYTES + 1;
     struct dispatch *created = NULL;
 
-    if (places > UINT32_MAX / 2)
-        return STATUS_NO_MEMORY;
+    CHECK(places <= UINT32_MAX / 2); /* a place and the count of those before it are added */
     created = calloc(1, sizeof *created + places * sizeof created->queue[0]);
     if (created == NULL)
         return STATUS_NO_MEMORY;

@@ -19,8 +19,9 @@ struct parcel {
 
 struct dispatch;
 
-/* in: queue_bytes: the queue's budget (its array has queue_bytes / 512 places and one); release:
- * called for each payload that is dropped. errors: NO_MEMORY. */
+/* in: queue_bytes: the queue's budget (its array has queue_bytes / 512 places and one, less than
+ * 2^31: --memory has its maximum); release: called for each payload that is dropped.
+ * errors: NO_MEMORY. */
 enum status dispatch_create(size_t queue_bytes, void (*release)(void *payload),
                             struct dispatch **dispatch);
 void dispatch_destroy(struct dispatch **dispatch);

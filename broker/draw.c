@@ -29,21 +29,14 @@ enum draw_state draw_next(enum draw_state state, enum draw_event event)
 
 enum phase draw_phase(enum draw_state state)
 {
-    switch (state) {
-    case DRAW_OPEN:
-    case DRAW_VOIDING: /* a void is told once a store has recorded it */
-        return PHASE_OPEN;
-    case DRAW_SEALED:
-    case DRAW_PUBLISHING:
-        return PHASE_SEALED;
-    case DRAW_PUBLISHED:
-        return PHASE_PUBLISHED;
-    case DRAW_VOID:
-        return PHASE_VOID;
-    case DRAW_STATES:
-        break;
-    }
-    check_failed(__FILE__, __LINE__, __func__, "a state of a draw");
+    static const enum phase phases[DRAW_STATES] = {
+        [DRAW_OPEN] = PHASE_OPEN,         [DRAW_SEALED] = PHASE_SEALED,
+        [DRAW_PUBLISHING] = PHASE_SEALED, [DRAW_PUBLISHED] = PHASE_PUBLISHED,
+        [DRAW_VOIDING] = PHASE_OPEN, /* a void is told once a store has recorded it */
+        [DRAW_VOID] = PHASE_VOID,
+    };
+    CHECK(state < DRAW_STATES);
+    return phases[state];
 }
 
 bool draw_is_over(enum draw_state state)

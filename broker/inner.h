@@ -118,7 +118,8 @@ void broker_close_store(struct broker *broker, uint32_t store);
 
 /* Leases, graces and PINGs; moved when the broker itself slept. returns when to come again. */
 int64_t upkeep_stores(struct broker *broker, int64_t now_ms);
-/* Sends batches on as credit allows. returns true when some are left that could go at once. */
+/* Sends batches on as credit allows. returns true when some are left that could go at once, or the
+ * outbox has no room for what may be left. */
 bool upkeep_dispatch(struct broker *broker, int64_t now_ms);
 
 /* -- waits.c -- */
@@ -133,8 +134,8 @@ void waits_note_draw(struct broker *broker, int64_t now_ms);
 
 /* Timeout, seal, count, end of a void: whatever can happen by now. */
 void phases_step(struct broker *broker, int64_t wall_ms);
-/* returns true when more of the manifest could go at once. */
-bool phases_send_seals(struct broker *broker);
+/* The manifest to the stores, as far as the outbox has room. Before upkeep_dispatch. */
+void phases_send_seals(struct broker *broker);
 /* The result's record is durable: it is told. */
 void phases_end_publishing(struct broker *broker);
 /* After a draw that is over: the next one, or the end once everybody has what he came for. */

@@ -222,15 +222,17 @@ enum status ledger_add_inventory(struct ledger *ledger, uint32_t store, uint32_t
 
 /* -- sets are replaced or vanish -- */
 
-/* Computes a union anew. Its words reach as far as any member of the sets: it has been their union,
- * or room was made for each of them. */
+/* Computes a union anew. Its words reach as far as those of the sets: whatever is added to one of
+ * them had its room made in the union first (add). */
 static void unite_anew(struct seqset *all, const struct seqset *sets)
 {
     for (uint32_t i = 0; i < all->words_count; i++)
         all->words[i] = 0;
-    for (uint32_t store = 0; store < STORES_MAX; store++)
-        for (uint32_t i = 0; i < sets[store].words_count && i < all->words_count; i++)
+    for (uint32_t store = 0; store < STORES_MAX; store++) {
+        CHECK(sets[store].words_count <= all->words_count);
+        for (uint32_t i = 0; i < sets[store].words_count; i++)
             all->words[i] |= sets[store].words[i];
+    }
     all->members = 0;
     for (uint32_t i = 0; i < all->words_count; i++)
         all->members += (uint32_t)__builtin_popcountll(all->words[i]);

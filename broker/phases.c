@@ -94,12 +94,13 @@ static void seal(struct broker *broker)
 
 /* -- seal and count -- */
 
-/* Sends each registered store what it has not been sent of the manifest. returns true: more could
- * go at once. */
-bool phases_send_seals(struct broker *broker)
+/* Sends each registered store what it has not been sent of the manifest. What has no room in the
+ * outbox goes in the next turn: that it is to come at once is said by upkeep_dispatch, which finds
+ * no room either. */
+void phases_send_seals(struct broker *broker)
 {
     if (broker->manifest == NULL || broker->state != DRAW_SEALED)
-        return false;
+        return;
     struct slice packed = manifest_packed(broker->manifest);
     uint32_t parts = (uint32_t)((packed.bytes + CHUNK_BYTES_MAX - 1) / CHUNK_BYTES_MAX);
     for (uint32_t slot = 0; slot < stores_count(broker->stores); slot++) {
@@ -118,12 +119,11 @@ bool phases_send_seals(struct broker *broker)
                          .root = *manifest_root(broker->manifest)},
             };
             if (!outbox_has_room(broker->outbox, 1, CONTROL_BYTES))
-                return true;
+                return;
             broker_send_worker(broker, store->peer, &message, &body);
             broker->seal_parts_sent[slot]++;
         }
     }
-    return false;
 }
 
 static const struct seqset *store_holds(void *owner, uint32_t store, uint32_t agency)

@@ -153,7 +153,7 @@ bool recovery_next_ask(struct recovery *recovery, uint32_t *store)
     return false;
 }
 
-/* The first part says how large the manifest is; the limit of the wire is the limit of memory. */
+/* What comes first says how large the manifest is; the limit of the wire is the limit of memory. */
 static enum status begin_parts(struct recovery *recovery, const struct message_part *part)
 {
     if (part->manifest_bytes == 0 || part->manifest_bytes > MANIFEST_BYTES_MAX)
@@ -169,7 +169,7 @@ static enum status append_part(struct recovery *recovery, uint32_t store,
                                const struct message_part *part, struct slice body)
 {
     enum status status = STATUS_OK;
-    if (part->part == 0 && recovery->parts_taken == 0)
+    if (recovery->parts_taken == 0)
         status = begin_parts(recovery, part);
     if (status != STATUS_OK)
         return status;

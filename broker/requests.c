@@ -182,11 +182,8 @@ static bool settle_declaration(struct broker *broker, const struct request *requ
                         .digests = ledger_digests(broker->ledger, index),
                         .bets = ledger_bets_all(broker->ledger, index)},
     };
-    enum status status = broker_finish_member(broker, member, &record.declaration);
-    if (status != STATUS_OK) {
-        broker_fail(broker, status, "cannot finish agency %u: %s", member->id, status_text(status));
-        return true;
-    }
+    /* What the ledger has verified is within its limit and has its room already. */
+    CHECK(broker_finish_member(broker, member, &record.declaration) == STATUS_OK);
     record.declaration.digests = ledger_digests(broker->ledger, index);
     record.declaration.bets = ledger_bets_all(broker->ledger, index);
     records_add(broker->records, &record);

@@ -191,22 +191,18 @@ static int64_t due_at(const struct stores *stores, const struct store *store)
 
 static enum store_change change(struct stores *stores, struct store *store)
 {
-    switch (store->state) {
-    case STORE_REGISTERED:
+    CHECK(store->state != STORE_GIVEN_UP); /* that one is due never */
+    if (store->state == STORE_REGISTERED) {
         store->state = STORE_SILENT;
         store->silent_at = store->heard_at + stores->lease_ms;
         return STORE_FELL_SILENT;
-    case STORE_REGISTERING:
+    }
+    if (store->state == STORE_REGISTERING) {
         store->state = store->before;
         return STORE_HALF_FORGOTTEN;
-    case STORE_AWAITED:
-    case STORE_SILENT:
-        store->state = STORE_GIVEN_UP;
-        return STORE_WAS_GIVEN_UP;
-    case STORE_GIVEN_UP:
-        break;
     }
-    return STORE_UNCHANGED;
+    store->state = STORE_GIVEN_UP;
+    return STORE_WAS_GIVEN_UP;
 }
 
 enum store_change stores_next_change(struct stores *stores, int64_t now_ms, uint32_t *slot)

@@ -403,8 +403,9 @@ void broker_on_worker(struct broker *broker, uint64_t peer, struct slice header,
     struct message message = {0};
     enum status status = message_decode(header, &message);
 
-    if (broker->verdict != STATUS_OK || (broker->draw == 0 && broker->recovery == NULL))
+    if (broker->verdict != STATUS_OK)
         return;
+    CHECK(broker->draw != 0 || broker->recovery != NULL); /* or its start would have failed */
     if (status == STATUS_VERSION)
         dismiss(broker, peer, DISMISSAL_VERSION);
     if (status != STATUS_OK)
