@@ -390,3 +390,33 @@ Test(broker_recover, ends_where_the_roster_lacks_an_agency_that_has_finished, .t
         bench_close(&bench);
     }
 }
+
+Test(broker_recover, asks_for_the_manifest_in_the_next_turn_when_this_one_is_full, .timeout = 10)
+{
+    struct bench bench;
+    const struct message registration = {
+        .kind = MESSAGE_REGISTER,
+        .registration = {.store = {{2}}, .opening = {1, {{2}}}},
+    };
+    const struct message inventory = {.kind = MESSAGE_INVENTORY, .inventory = {.is_last = true}};
+    begin_for_two(&bench);
+    struct manifest *manifest = make_manifest(&bench, 2);
+    struct item_inventory item = {.kind = INVENTORY_SEAL,
+                                  .draw = 2,
+                                  .root = *manifest_root(manifest),
+                                  .number = 7};
+    bring(&bench, 50, 5, &item, 1);
+    bench_report(&bench, 51, &registration, (struct slice){0});
+    bench_hear(&bench, 51, &inventory, (struct slice){0});
+    bench_fill_outbox(&bench, 511);
+    bench_turn(&bench);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_WELCOME, 0, NULL, NULL));
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_MANIFEST, 0, NULL, NULL));
+    outbox_reset(bench.outbox);
+    bench_turn(&bench);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_MANIFEST, 0, NULL, NULL));
+    send_manifest(&bench, 50, manifest);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_SEALED, 2), 1);
+    manifest_destroy(&manifest);
+    bench_close(&bench);
+}
