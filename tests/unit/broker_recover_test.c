@@ -391,6 +391,32 @@ Test(broker_recover, ends_where_the_roster_lacks_an_agency_that_has_finished, .t
     }
 }
 
+/* Draw 1 is over: in the journal, and in a store that has sealed it. */
+Test(broker_recover, leaves_a_journal_whose_newest_draw_is_over_as_it_is, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    struct archived_draw archived;
+    bench_options(&options);
+    options.terms.agencies_required = 1;
+    bench_open(&bench, &options);
+    bench_hello(&bench, 4, 0);
+    cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
+    cr_assert_eq(bench.archive.draw(bench.archive.owner, 1, &archived), STATUS_OK);
+    const struct item_inventory item = {.kind = INVENTORY_SEAL,
+                                        .draw = 1,
+                                        .root = archived.root,
+                                        .number = archived.number};
+    bench.options.recover_stores = 1;
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    bring(&bench, 50, 41, &item, 1);
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_MANIFEST, 0, NULL, NULL));
+    cr_assert_eq(verdict(&bench), STATUS_OK);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_PUBLISHED, 1), 1);
+    cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_RESULT);
+    bench_close(&bench);
+}
+
 Test(broker_recover, asks_for_the_manifest_in_the_next_turn_when_this_one_is_full, .timeout = 10)
 {
     struct bench bench;
