@@ -358,3 +358,16 @@ Test(barrier, an_agency_of_the_roster_that_never_came_neither_finishes_nor_is_ex
     cr_assert_not(barrier_excludes(barrier, 3));
     assert_missing(9, UINT32_MAX); /* of a journal that names somebody unheard of */
 }
+
+Test(barrier, a_timeout_that_would_pass_the_end_of_the_clock_never_comes)
+{
+    enum timeout_action action = TIMEOUT_DRAW;
+
+    open_with_timeout(2, TIMEOUT_VOID, 1);
+    cr_assert_eq(barrier_join(barrier, 1, INT64_MAX - TIMEOUT + 1), STATUS_OK);
+    cr_assert_eq(barrier_due_at(barrier), INT64_MAX);
+    cr_assert_not(barrier_is_overdue(barrier, INT64_MAX, &action));
+    open_with_timeout(2, TIMEOUT_VOID, 1);
+    cr_assert_eq(barrier_join(barrier, 1, INT64_MAX - TIMEOUT - 1), STATUS_OK);
+    cr_assert(barrier_is_overdue(barrier, INT64_MAX - 1, &action));
+}

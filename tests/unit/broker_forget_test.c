@@ -84,6 +84,51 @@ Test(broker_forget, a_store_is_told_of_a_draw_behind_many_that_it_has_forgotten,
     bench_close(&bench);
 }
 
+/* Store 2 registers over `peer` with one batch of each of these draws. */
+static void bring_draws(struct bench *bench, uint64_t peer, uint32_t first, uint32_t last)
+{
+    uint8_t buffer[2 * OLD_DRAWS_MAX * ITEM_BYTES_MAX];
+    size_t bytes = 0;
+    const struct message registration = {
+        .kind = MESSAGE_REGISTER,
+        .registration = {.store = {{2}}, .opening = {1, {{2, 1}}}},
+    };
+    const struct message inventory = {
+        .kind = MESSAGE_INVENTORY,
+        .inventory = {.is_last = true, .items = last - first + 1},
+    };
+    for (uint32_t draw = first; draw <= last; draw++) {
+        const struct item_inventory item = {.kind = INVENTORY_BATCH,
+                                            .draw = draw,
+                                            .agency = 4,
+                                            .attempt = 1,
+                                            .batch = {.bets = 1}};
+        cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, &item), STATUS_OK);
+    }
+    bench_report(bench, peer, &registration, (struct slice){0});
+    bench_report(bench, peer, &inventory, (struct slice){buffer, bytes});
+}
+
+Test(broker_forget, of_too_many_old_draws_the_last_are_found_at_the_next_registration,
+     .timeout = 10)
+{
+    struct bench bench;
+    struct message forget;
+    begin(&bench);
+    for (uint32_t draw = 1; draw <= OLD_DRAWS_MAX + DRAWS_KEPT; draw++)
+        make_draw(&bench, draw);
+    bring_draws(&bench, 51, 1, OLD_DRAWS_MAX + 1);
+    for (uint32_t i = 0; i < OLD_DRAWS_MAX; i++) {
+        cr_assert(bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_FORGET, i, &forget, NULL));
+        cr_assert_eq(forget.draw, i + 1);
+    }
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_FORGET, OLD_DRAWS_MAX, NULL, NULL));
+    bring_draws(&bench, 52, OLD_DRAWS_MAX + 1, OLD_DRAWS_MAX + 1);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 52, MESSAGE_FORGET, 0, &forget, NULL));
+    cr_assert_eq(forget.draw, OLD_DRAWS_MAX + 1);
+    bench_close(&bench);
+}
+
 static enum status count_many_winners(void *owner, uint32_t draw, uint32_t agency,
                                       struct archived_agency *archived)
 {

@@ -453,3 +453,26 @@ Test(broker_over, a_page_behind_the_last_winner_is_empty, .timeout = 10)
     cr_assert_eq(body.bytes, 0);
     bench_close(&bench);
 }
+
+/* It is on the roll, but has no attempt: LATE would not tell it that the draw is void. */
+Test(broker_over, who_was_never_admitted_is_told_to_ask_again_while_voiding, .timeout = 10)
+{
+    struct bench bench;
+    struct message hello = hello_of(1, 10);
+    begin(&bench, TIMEOUT_VOID);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    hello.hello.attempt = 3;
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_ATTEMPT);
+    const struct message pong = {.kind = MESSAGE_PONG};
+    for (int64_t passed = 0; passed <= TIMEOUT_MS; passed += LEASE_MS / 4) {
+        bench_report(&bench, 50, &pong, (struct slice){0});
+        bench_pass(&bench, LEASE_MS / 4);
+    }
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_VOID, 1), 1);
+    hello.hello.attempt = 0;
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_NOT_OPEN);
+    bench_sealed(&bench, 50, &zeros);
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_VOID);
+    bench_close(&bench);
+}

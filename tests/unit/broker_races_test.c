@@ -246,3 +246,41 @@ Test(broker_races, a_new_attempt_has_seen_no_round, .timeout = 10)
     cr_assert_eq(bench_ask(&bench, &poll, NULL).wait.round_seen, 0);
     bench_close(&bench);
 }
+
+/* A newer broker is heard of behind what would have published the draw. */
+Test(broker_races, a_broker_that_has_failed_publishes_nothing, .timeout = 10)
+{
+    for (int fails = 0; fails < 2; fails++) {
+        struct bench bench;
+        begin(&bench, 1, 0);
+        bench_hello(&bench, 4, 0);
+        const struct message fenced = {.kind = MESSAGE_FENCED,
+                                       .fenced = {{bench.epoch + 1, {{1}}}}};
+        const struct message poll = bench_poll_of(&bench, 4, 0);
+        bench_request(&bench, 7, &poll);
+        broker_tick(bench.broker, bench.now_ms, bench.wall_ms);
+        cr_assert_eq(journal_memory_apply(bench.journal, &bench.epoch, bench.records), STATUS_OK);
+        cr_assert_eq(journal_memory_count(bench.journal, RECORD_PUBLISHED, 1), 1);
+        records_reset(bench.records);
+        outbox_reset(bench.outbox);
+        if (fails)
+            bench_hear(&bench, 50, &fenced, (struct slice){0});
+        broker_committed(bench.broker, bench.now_ms);
+        cr_assert_eq(bench_sent(&bench, PORT_WINNERS, 0, MESSAGE_RESULT, 0, NULL, NULL), !fails);
+        bench_close(&bench);
+    }
+}
+
+Test(broker_races, a_broker_that_has_failed_lets_batches_go, .timeout = 10)
+{
+    struct bench bench;
+    begin(&bench, 1, 0);
+    bench_store(&bench, 50, 1, 1);
+    bench_hello(&bench, 4, 0);
+    const struct message fenced = {.kind = MESSAGE_FENCED, .fenced = {{bench.epoch + 1, {{1}}}}};
+    bench_report(&bench, 50, &fenced, (struct slice){0});
+    bench_batch(&bench, 4, 0);
+    cr_assert_eq(bench.payloads, 0);
+    cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_FORWARD, 0, NULL, NULL));
+    bench_close(&bench);
+}

@@ -438,34 +438,6 @@ Test(broker_requests, no_round_is_told_while_a_known_store_may_still_come_back, 
     bench_close(&bench);
 }
 
-Test(broker_requests, digests_names_what_the_ledger_holds, .timeout = 10)
-{
-    struct bench bench;
-    struct broker_options options;
-    struct slice body;
-    bench_options(&options);
-    bench_open(&bench, &options);
-    bench_store(&bench, 50, 1, 1);
-    bench_hello(&bench, 4, 0);
-    bench_stored(&bench, 50, 4, 1);
-    struct message digests = {.kind = MESSAGE_DIGESTS,
-                              .draw = 1,
-                              .digests = {.agency = 4, .attempt = 1}};
-    struct message answer = bench_ask(&bench, &digests, &body);
-    cr_assert_eq(answer.kind, MESSAGE_DIGEST_PAGE);
-    cr_assert_eq(answer.digest_page.total, 2);
-    cr_assert_eq(answer.digest_page.upto, 2);
-    cr_assert_eq(body.bytes, 2 * DIGEST_BYTES);
-    static const struct digest zeros;
-    struct digest held = bench_digest(4, 1);
-    cr_assert_arr_eq(body.data, zeros.bytes, DIGEST_BYTES);
-    cr_assert_arr_eq(body.data + DIGEST_BYTES, held.bytes, DIGEST_BYTES);
-    digests.digests.attempt = 2;
-    answer = bench_ask(&bench, &digests, NULL);
-    assert_refused(&answer, REFUSAL_ATTEMPT, 1);
-    bench_close(&bench);
-}
-
 Test(broker_requests, winners_are_not_there_yet_before_the_draw, .timeout = 10)
 {
     struct bench bench;

@@ -143,3 +143,16 @@ Test(flights, agrees_with_a_plain_list_in_thousands_of_random_steps)
         cr_assert_null(flight);
     }
 }
+
+/* More agencies than there are chains: some share one. */
+Test(flights, ends_the_flight_of_no_other_agency)
+{
+    for (uint32_t agency = 0; agency < FLIGHTS_MAX; agency++)
+        start(agency, 0, agency);
+    for (uint32_t agency = 0; agency < FLIGHTS_MAX; agency++) {
+        cr_assert_eq(flights_oldest(flights)->agency, agency);
+        cr_assert(flights_end(flights, agency, 1, 0));
+        cr_assert_not(flights_end(flights, agency, 1, 0));
+    }
+    cr_assert_eq(flights_count(flights), 0);
+}

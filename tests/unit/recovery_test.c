@@ -171,7 +171,8 @@ Test(recovery, asks_another_store_after_an_answer_that_makes_no_manifest)
     manifest_destroy(&other);
 }
 
-Test(recovery, takes_no_manifest_of_another_draw_or_root)
+/* The other draw's has the same root: nobody took part in either. */
+Test(recovery, takes_no_manifest_of_another_draw)
 {
     struct manifest *sealed = seal(0, 4);
     const struct manifest_terms terms = {.draw = 5, .range_last = 9, .is_given = true};
@@ -184,6 +185,61 @@ Test(recovery, takes_no_manifest_of_another_draw_or_root)
     cr_assert_null(taken);
     manifest_destroy(&sealed);
     manifest_destroy(&other);
+}
+
+/* Whether its parts say so or not. */
+Test(recovery, takes_no_manifest_of_another_root)
+{
+    for (int is_said = 0; is_said < 2; is_said++) {
+        const struct manifest_terms terms = {.draw = 4, .range_last = 9, .is_given = true};
+        struct manifest_entry entry = {.agency = 4,
+                                       .attempt = 1,
+                                       .plan = {1, BATCH_BYTES_MIN, false}};
+        struct manifest *sealed = seal(0, 4);
+        struct manifest *other;
+        struct manifest *taken = NULL;
+        struct tree tree;
+        tree_begin(&tree);
+        tree_head(&tree, hasher, &entry.declaration.root);
+        cr_assert_eq(manifest_create(&terms, &entry, 1, hasher, &other), STATUS_OK);
+        struct message_part part = part_of(is_said ? other : sealed, 0, 1);
+        part.manifest_bytes = manifest_packed(other).bytes;
+        ask(0);
+        cr_assert_eq(take(0, 4, &part, manifest_packed(other), &taken), STATUS_WRONG);
+        cr_assert_null(taken);
+        manifest_destroy(&sealed);
+        manifest_destroy(&other);
+        end();
+        begin();
+    }
+}
+
+/* Parts of two answers, or of two manifests: the second part is the first one again, or says that
+ * the whole is larger or smaller. */
+Test(recovery, takes_no_manifest_whose_parts_do_not_belong_together)
+{
+    for (int form = 0; form < 3; form++) {
+        struct manifest *sealed = seal(1, 4);
+        struct manifest *taken = NULL;
+        struct slice packed = manifest_packed(sealed);
+        struct slice head = {packed.data, 5};
+        struct slice rest = {packed.data + 5, packed.bytes - 5};
+        const struct message_part first = part_of(sealed, 0, 2);
+        struct message_part second = part_of(sealed, 1, 2);
+        ask(1);
+        cr_assert_eq(take(1, 4, &first, head, &taken), STATUS_OK);
+        if (form == 0)
+            second.part = 0;
+        else
+            second.manifest_bytes += form == 1 ? 1 : UINT64_MAX;
+        cr_assert_eq(take(1, 4, &second, rest, &taken), STATUS_WRONG, "form %d", form);
+        cr_assert_null(taken);
+        hear(2, INVENTORY_SEAL, 4, manifest_root(sealed));
+        ask(2);
+        manifest_destroy(&sealed);
+        end();
+        begin();
+    }
 }
 
 Test(recovery, asks_no_store_whose_registration_is_over)

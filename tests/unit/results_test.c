@@ -234,3 +234,23 @@ Test(results, rejects_a_page_whose_second_winner_is_not_behind_the_first, .timeo
                  STATUS_WRONG);
     close_bench(&bench);
 }
+
+Test(results, asks_no_more_questions_than_a_draw_may_have, .timeout = 10)
+{
+    struct count_bench bench;
+    struct message_count count;
+    struct slice body;
+    size_t bytes;
+    open_bench(&bench);
+    hold(&bench, 0, 3, 0, 4);
+    hold(&bench, 0, 5, 0, 1);
+    for (uint32_t number = 1; number <= QUESTIONS_MAX; number++) {
+        cr_assert_eq(ask(&bench, 0, &body).question, number);
+        cr_assert_eq(results_kill(bench.results, 0), number);
+    }
+    cr_assert_eq(results_ask(bench.results, 0, holds, &bench, asked_body, sizeof asked_body, &count,
+                             &bytes),
+                 STATUS_LIMIT);
+    cr_assert_eq(results_live_question(bench.results, 0), 0);
+    close_bench(&bench);
+}

@@ -375,3 +375,15 @@ Test(stores, all_but_those_given_up_are_awaited_anew)
     assert_change(2 * GRACE + 4, STORE_UNCHANGED, 0);
     assert_change(2 * GRACE + 5, STORE_WAS_GIVEN_UP, half);
 }
+
+Test(stores, a_grace_that_would_pass_the_end_of_the_clock_never_ends)
+{
+    const struct id id = make_id(1);
+    const int64_t last_ms = INT64_MAX - 1;
+
+    cr_assert_eq(stores_restore(stores, &id, last_ms - GRACE), STATUS_OK);
+    cr_assert_eq(stores_due_at(stores), last_ms);
+    stores_shift(stores, 2, last_ms);
+    cr_assert_eq(stores_due_at(stores), INT64_MAX);
+    assert_change(last_ms, STORE_UNCHANGED, 0);
+}
