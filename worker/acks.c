@@ -15,33 +15,35 @@ enum {
 
 enum status acks_create(struct acks *acks)
 {
-    *acks = (struct acks){.batches = malloc(ACKS_MAX * sizeof *acks->batches)};
-    return acks->batches != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+    *acks = (struct acks){.list = malloc(ACKS_MAX * sizeof *acks->list)};
+    return acks->list != NULL ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
 void acks_destroy(struct acks *acks)
 {
-    free(acks->batches);
-    *acks = (struct acks){.batches = NULL};
+    free(acks->list);
+    *acks = (struct acks){.list = NULL};
 }
 
 void acks_add(struct acks *acks, const struct batch_record *batch)
 {
     CHECK(!acks_is_full(acks));
-    acks->batches[acks->count++] = *batch;
+    acks->list[acks->count] = (struct ack){*batch, (uint32_t)acks->count};
+    acks->count++;
 }
 
 /* ---- order ---- */
 
-static bool is_before(const struct batch_record *a, const struct batch_record *b)
+static bool is_before(const struct ack *a, const struct ack *b)
 {
-    return batch_identity_compare(&a->identity, &b->identity) < 0;
+    int order = batch_identity_compare(&a->batch.identity, &b->batch.identity);
+    return order < 0 || (order == 0 && a->place < b->place);
 }
 
 /* Lets the batch at `root` sink until no child is larger. */
-static void sink(struct batch_record *heap, size_t root, size_t count)
+static void sink(struct ack *heap, size_t root, size_t count)
 {
-    struct batch_record sinking = heap[root];
+    struct ack sinking = heap[root];
     for (size_t child = 2 * root + 1; child < count; child = 2 * root + 1) {
         if (child + 1 < count && is_before(&heap[child], &heap[child + 1]))
             child++;
@@ -54,37 +56,30 @@ static void sink(struct batch_record *heap, size_t root, size_t count)
 }
 
 /* A heap sort: in place, where qsort may allocate. */
-static void sort(struct batch_record *batches, size_t count)
+static void sort(struct ack *list, size_t count)
 {
     for (size_t root = count / 2; root-- > 0;)
-        sink(batches, root, count);
+        sink(list, root, count);
     for (size_t end = count; end-- > 1;) {
-        struct batch_record largest = batches[0];
-        batches[0] = batches[end];
-        batches[end] = largest;
-        sink(batches, 0, end);
+        struct ack largest = list[0];
+        list[0] = list[end];
+        list[end] = largest;
+        sink(list, 0, end);
     }
 }
 
-enum status acks_settle(struct acks *acks, const struct workbench *bench)
+/* Brings the batches into order and leaves the last one of each identity in. */
+static void settle(struct acks *acks)
 {
-    sort(acks->batches, acks->count);
+    sort(acks->list, acks->count);
     size_t kept = 0;
     for (size_t i = 0; i < acks->count; i++) {
-        struct batch_record *batch = &acks->batches[i];
-        struct batch_record *last = kept > 0 ? &acks->batches[kept - 1] : NULL;
-        if (last == NULL || is_before(last, batch)) {
-            acks->batches[kept++] = *batch;
-            continue;
-        }
-        if (digest_is_equal(&last->digest, &batch->digest))
-            continue;
-        enum status status = store_get(bench->store, &batch->identity, last, NULL);
-        if (status != STATUS_OK)
-            return status == STATUS_NOT_FOUND ? STATUS_IO : status;
+        const struct batch_identity *identity = &acks->list[i].batch.identity;
+        if (kept > 0 && batch_identity_compare(&acks->list[kept - 1].batch.identity, identity) == 0)
+            kept--;
+        acks->list[kept++] = acks->list[i];
     }
     acks->count = kept;
-    return STATUS_OK;
 }
 
 /* ---- telling ---- */
@@ -99,14 +94,14 @@ static size_t run_length(const struct acks *acks, size_t first)
 {
     size_t end = first + 1;
     while (end < acks->count &&
-           is_one_agency(&acks->batches[first].identity, &acks->batches[end].identity))
+           is_one_agency(&acks->list[first].batch.identity, &acks->list[end].batch.identity))
         end++;
     return end - first;
 }
 
 /* One STORED with as many of the `count` batches as a chunk takes. returns how many. */
-static size_t send_stored(const struct batch_record *batches, size_t count,
-                          const struct workbench *bench, uint64_t *bets)
+static size_t send_stored(const struct ack *list, size_t count, const struct workbench *bench,
+                          uint64_t *bets)
 {
     if (count > CHUNK_BYTES_MAX / STORED_ITEM_BYTES_MAX)
         count = CHUNK_BYTES_MAX / STORED_ITEM_BYTES_MAX;
@@ -116,9 +111,9 @@ static size_t send_stored(const struct batch_record *batches, size_t count,
     struct slice body = {buffer, 0};
     for (size_t i = 0; i < count; i++) {
         struct item_stored item = {
-            .seq = batches[i].identity.seq,
-            .bets = batches[i].bets,
-            .digest = batches[i].digest,
+            .seq = list[i].batch.identity.seq,
+            .bets = list[i].batch.bets,
+            .digest = list[i].batch.digest,
         };
         CHECK(item_pack_stored(buffer, room, &body.bytes, &item) == STATUS_OK);
         *bets += item.bets;
@@ -126,41 +121,44 @@ static size_t send_stored(const struct batch_record *batches, size_t count,
     outbox_trim(bench->outbox, buffer, body.bytes);
     struct message message = {
         .kind = MESSAGE_STORED,
-        .draw = batches[0].identity.draw,
-        .stored = {batches[0].identity.agency, batches[0].identity.attempt, (uint32_t)count},
+        .draw = list[0].batch.identity.draw,
+        .stored = {list[0].batch.identity.agency, list[0].batch.identity.attempt, (uint32_t)count},
     };
     workbench_send(bench, &message, &body);
     return count;
 }
 
-void acks_send_stored(struct acks *acks, const struct workbench *bench, uint64_t *bets)
+size_t acks_send_stored(struct acks *acks, const struct workbench *bench, uint64_t *bets)
 {
+    settle(acks);
+    size_t told = acks->count;
     *bets = 0;
     for (size_t first = 0; first < acks->count;) {
         size_t end = first + run_length(acks, first);
         while (first < end)
-            first += send_stored(&acks->batches[first], end - first, bench, bets);
+            first += send_stored(&acks->list[first], end - first, bench, bets);
     }
     acks->count = 0;
+    return told;
 }
 
 /* How many batches from `first` on have seqs without a gap. */
-static size_t range_length(const struct batch_record *batches, size_t count)
+static size_t range_length(const struct ack *list, size_t count)
 {
+    uint32_t first = list[0].batch.identity.seq;
     size_t length = 1;
-    while (length < count && batches[length].identity.seq == batches[length - 1].identity.seq + 1)
+    while (length < count && list[length].batch.identity.seq == first + length)
         length++;
     return length;
 }
 
 /* One RETURNED with as many of the `count` batches as its ranges take. returns how many. */
-static size_t send_returned(const struct batch_record *batches, size_t count,
-                            const struct workbench *bench)
+static size_t send_returned(const struct ack *list, size_t count, const struct workbench *bench)
 {
     uint32_t ranges = 0;
     size_t taken = 0;
     while (taken < count && ranges < RANGES_MAX) {
-        taken += range_length(&batches[taken], count - taken);
+        taken += range_length(&list[taken], count - taken);
         ranges++;
     }
     uint8_t buffer[RANGES_BYTES_MAX];
@@ -168,17 +166,17 @@ static size_t send_returned(const struct batch_record *batches, size_t count,
     pack_begin(&packer, buffer, sizeof buffer);
     pack_array(&packer, 2 * ranges);
     for (size_t i = 0; i < taken;) {
-        size_t length = range_length(&batches[i], taken - i);
-        pack_unsigned(&packer, batches[i].identity.seq);
+        size_t length = range_length(&list[i], taken - i);
+        pack_unsigned(&packer, list[i].batch.identity.seq);
         pack_unsigned(&packer, length);
         i += length;
     }
     CHECK(!packer.overflowed);
     struct message message = {
         .kind = MESSAGE_RETURNED,
-        .draw = batches[0].identity.draw,
-        .returned = {batches[0].identity.agency,
-                     batches[0].identity.attempt,
+        .draw = list[0].batch.identity.draw,
+        .returned = {list[0].batch.identity.agency,
+                     list[0].batch.identity.attempt,
                      {buffer, packer.bytes}},
     };
     workbench_send(bench, &message, NULL);
@@ -187,18 +185,13 @@ static size_t send_returned(const struct batch_record *batches, size_t count,
 
 size_t acks_send_returned(struct acks *acks, const struct workbench *bench)
 {
-    sort(acks->batches, acks->count);
-    size_t kept = 0;
-    for (size_t i = 0; i < acks->count; i++) {
-        if (kept == 0 || is_before(&acks->batches[kept - 1], &acks->batches[i]))
-            acks->batches[kept++] = acks->batches[i];
-    }
-    acks->count = kept;
+    settle(acks);
+    size_t told = acks->count;
     for (size_t first = 0; first < acks->count;) {
         size_t end = first + run_length(acks, first);
         while (first < end)
-            first += send_returned(&acks->batches[first], end - first, bench);
+            first += send_returned(&acks->list[first], end - first, bench);
     }
     acks->count = 0;
-    return kept;
+    return told;
 }

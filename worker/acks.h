@@ -11,8 +11,15 @@ enum {
     ACK_BYTES_MAX = 96, /* STORED's header and one item: 26 + 45; RETURNED: 29 + 7 */
 };
 
+/* One batch, and which one of the group it was: an acknowledgement is told for the last one of an
+ * identity, since that is what the store keeps. */
+struct ack {
+    struct batch_record batch;
+    uint32_t place; /* in the order of arrival */
+};
+
 struct acks {
-    struct batch_record *batches; /* owned, ACKS_MAX of them */
+    struct ack *list; /* owned, ACKS_MAX of them */
     size_t count;
 };
 
@@ -25,21 +32,16 @@ static inline bool acks_is_full(const struct acks *acks)
     return acks->count == ACKS_MAX;
 }
 
-/* in: acks that are not full. */
+/* in: acks that are not full; a batch that the store has now, as a new one, as one that was there
+ * or in place of another one; or, where all go back, any. */
 void acks_add(struct acks *acks, const struct batch_record *batch);
 
-/* Before the group is committed: brings the batches into order and leaves each identity in once.
- * Where two batches have one, the later took the earlier one's place, and the store is asked
- * which of them it keeps.
- * errors: IO, VERSION. cost: O(n log n), allocates nothing. */
-enum status acks_settle(struct acks *acks, const struct workbench *bench);
+/* Sends STORED for all of them in their order, each identity once, and empties the list: where two
+ * have one, the later took the earlier one's place in the store. out: bets, the sum over the
+ * batches; returns how many batches that were. cost: O(n log n), allocates nothing. */
+size_t acks_send_stored(struct acks *acks, const struct workbench *bench, uint64_t *bets);
 
-/* Sends STORED for all of them and empties the list. in: settled acks. out: bets, the sum over
- * the batches. */
-void acks_send_stored(struct acks *acks, const struct workbench *bench, uint64_t *bets);
-
-/* Sends RETURNED for all of them and empties the list. returns how many batches that were. cost:
- * O(n log n) */
+/* The same with RETURNED. */
 size_t acks_send_returned(struct acks *acks, const struct workbench *bench);
 
 #endif

@@ -139,8 +139,8 @@ enum status intake_settle(struct intake *intake, const struct workbench *bench, 
         close_group(intake);
         return STATUS_OK;
     }
-    enum status status = acks_settle(&intake->acks, bench);
-    if (status == STATUS_OK && intake->has_transaction)
+    enum status status = STATUS_OK;
+    if (intake->has_transaction)
         status = store_commit(bench->store);
     if (status == STATUS_FULL) {
         turn_full(intake, bench, now_ms);
@@ -148,8 +148,8 @@ enum status intake_settle(struct intake *intake, const struct workbench *bench, 
     }
     if (status != STATUS_OK)
         return status;
-    struct note note = {.kind = NOTE_STORED, .other = intake->acks.count};
-    acks_send_stored(&intake->acks, bench, &note.number);
+    struct note note = {.kind = NOTE_STORED};
+    note.other = acks_send_stored(&intake->acks, bench, &note.number);
     if (note.other > 0)
         notes_add(bench->notes, &note);
     turn_open(intake, bench);

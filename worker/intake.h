@@ -56,7 +56,7 @@ void intake_count_unread(struct intake *intake, size_t body_bytes, int64_t now_m
 
 /* Ends the group: commits it, sends STORED (or RETURNED) and CREDIT. Nothing happens where there
  * is none.
- * errors: SYNC, IO, VERSION. */
+ * errors: SYNC. */
 enum status intake_settle(struct intake *intake, const struct workbench *bench, int64_t now_ms);
 
 /* Does what is due: commits a group that is old enough, tries a full disk again. errors: as

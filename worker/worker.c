@@ -349,8 +349,8 @@ uint64_t worker_fingerprint(const struct worker *worker)
     hash = fingerprint_number(hash, intake->admitted_bytes);
     hash = fingerprint_number(hash, intake->has_transaction);
     for (size_t i = 0; i < intake->acks.count; i++) {
-        hash = hash_identity(hash, &intake->acks.batches[i].identity);
-        hash = fingerprint_bytes(hash, intake->acks.batches[i].digest.bytes, DIGEST_BYTES);
+        hash = hash_identity(hash, &intake->acks.list[i].batch.identity);
+        hash = fingerprint_bytes(hash, intake->acks.list[i].batch.digest.bytes, DIGEST_BYTES);
     }
     hash = fingerprint_number(hash, worker->inventory.chunks_sent);
     hash = fingerprint_number(hash, worker->inventory.chunks_answered);

@@ -27,10 +27,17 @@ static void tear_down(void)
 
 TestSuite(worker_acks, .timeout = 10, .init = set_up, .fini = tear_down);
 
+static void add_one(uint32_t draw, uint32_t agency, uint32_t seq, uint8_t digest)
+{
+    struct batch_record batch = {.identity = {draw, agency, 1, seq},
+                                 .bets = 2,
+                                 .digest = {{digest}}};
+    acks_add(&acks, &batch);
+}
+
 static void add(uint32_t agency, uint32_t seq)
 {
-    struct batch_record batch = {.identity = {1, agency, 1, seq}, .bets = 2};
-    acks_add(&acks, &batch);
+    add_one(1, agency, seq, 0);
 }
 
 static struct message decoded(size_t index)
@@ -46,21 +53,25 @@ Test(worker_acks, hold_as_many_batches_as_the_credit_admits)
     for (uint32_t i = 0; !acks_is_full(&acks); i++)
         add(i * 7919 % 3, i * 5003 % ACKS_MAX);
     cr_expect_eq(acks.count, ACKS_MAX);
-    cr_assert_eq(acks_settle(&acks, &bench), STATUS_OK);
-    for (size_t i = 1; i < acks.count; i++)
-        cr_assert_lt(batch_identity_compare(&acks.batches[i - 1].identity,
-                                            &acks.batches[i].identity),
-                     0);
     uint64_t bets;
-    acks_send_stored(&acks, &bench, &bets);
+    cr_expect_eq(acks_send_stored(&acks, &bench, &bets), ACKS_MAX);
     cr_expect_eq(acks.count, 0);
     uint64_t items = 0;
+    struct batch_identity last = {0, 0, 0, 0};
     for (size_t i = 0; i < outbox_count(world.outbox); i++) {
         struct message message = decoded(i);
+        struct slice body = outbox_at(world.outbox, i)->body;
         cr_expect_eq(message.kind, MESSAGE_STORED);
-        cr_expect_leq(outbox_at(world.outbox, i)->body.bytes, CHUNK_BYTES_MAX);
+        cr_expect_leq(body.bytes, CHUNK_BYTES_MAX);
         items += message.stored.items;
+        struct item_stored item;
+        for (size_t at = 0; item_next_stored(body, &at, &item) == STATUS_OK;) {
+            struct batch_identity told = {1, message.stored.agency, 1, item.seq};
+            cr_assert_lt(batch_identity_compare(&last, &told), 0);
+            last = told;
+        }
     }
+    cr_expect_eq(items, ACKS_MAX);
     cr_expect_eq(bets, 2 * items);
     cr_expect_gt(outbox_count(world.outbox), 3, "an agency's share is cut into chunks");
 }
@@ -69,9 +80,8 @@ Test(worker_acks, fit_into_the_outbox_when_each_needs_a_message)
 {
     for (uint32_t agency = 0; !acks_is_full(&acks); agency++)
         add(agency, 0);
-    cr_assert_eq(acks_settle(&acks, &bench), STATUS_OK);
     uint64_t bets;
-    acks_send_stored(&acks, &bench, &bets);
+    cr_expect_eq(acks_send_stored(&acks, &bench, &bets), ACKS_MAX);
     cr_expect_eq(outbox_count(world.outbox), ACKS_MAX);
     outbox_reset(world.outbox);
     for (uint32_t agency = 0; !acks_is_full(&acks); agency++)
@@ -122,4 +132,36 @@ Test(worker_acks, return_each_batch_once)
     cr_assert_eq(range_next(&cursor, &range), STATUS_OK);
     cr_expect_eq(range.first, 9);
     cr_expect_eq(range_next(&cursor, &range), STATUS_END);
+}
+
+/* Each of them took the place of the one before. */
+Test(worker_acks, tell_of_each_batch_the_one_that_came_last)
+{
+    enum { SEQS = 7, TIMES = 50 };
+    for (uint32_t i = 0; i < SEQS * TIMES; i++)
+        add_one(1, 7, i * 3 % SEQS, (uint8_t)(1 + i / SEQS));
+    uint64_t bets;
+    cr_expect_eq(acks_send_stored(&acks, &bench, &bets), SEQS);
+    cr_expect_eq(bets, 2 * SEQS);
+    cr_assert_eq(outbox_count(world.outbox), 1);
+    size_t at = 0;
+    for (uint32_t seq = 0; seq < SEQS; seq++) {
+        struct item_stored item;
+        cr_assert_eq(item_next_stored(outbox_at(world.outbox, 0)->body, &at, &item), STATUS_OK);
+        cr_expect_eq(item.seq, seq);
+        cr_expect_eq(item.digest.bytes[0], TIMES);
+    }
+}
+
+Test(worker_acks, are_a_message_for_each_draw)
+{
+    for (uint32_t draw = 3; draw > 0; draw--)
+        add_one(draw, 7, draw, 0);
+    uint64_t bets;
+    cr_expect_eq(acks_send_stored(&acks, &bench, &bets), 3);
+    cr_assert_eq(outbox_count(world.outbox), 3);
+    for (uint32_t draw = 1; draw <= 3; draw++) {
+        cr_expect_eq(decoded(draw - 1).draw, draw);
+        cr_expect_eq(decoded(draw - 1).stored.items, 1);
+    }
 }
