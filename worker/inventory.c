@@ -98,9 +98,9 @@ static enum status add_batches(struct inventory *inventory, const struct workben
             };
             add(chunk, &item);
             inventory->next = *identity;
+            batch_identity_next(&inventory->next);
         }
-        if (count < LISTED_MAX || !batch_identity_next(&inventory->next))
-            inventory->is_complete = true;
+        inventory->is_complete = count < LISTED_MAX;
     }
     return STATUS_OK;
 }

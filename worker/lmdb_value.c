@@ -1,7 +1,10 @@
-/* See lmdb_value.h. Lengths are fixed, so that a value of another length is known as not ours. */
+/* See lmdb_value.h. Lengths are fixed, so that a value of another length is known as not ours. What
+ * has rotted may have any value: who reads it is given none that it does not expect. */
 #include "worker/lmdb_value.h"
 
 #include <string.h>
+
+#include "proto/wire/limits.h"
 
 static uint8_t *pack_number(uint8_t *at, uint64_t number, size_t bytes)
 {
@@ -52,6 +55,8 @@ enum status value_read_identity(struct slice key, struct batch_identity *identit
     at = read_u32(at, &identity->agency);
     at = read_u32(at, &identity->attempt);
     read_u32(at, &identity->seq);
+    if (identity->draw == 0 || identity->attempt == 0 || identity->seq >= BATCHES_MAX)
+        return STATUS_IO;
     return STATUS_OK;
 }
 
@@ -72,7 +77,7 @@ enum status value_read_batch(struct slice value, struct batch_record *batch, uin
     const uint8_t *at = read_u32(value.data + 1, &batch->bets);
     at = read_number(at, 8, arrival);
     memcpy(batch->digest.bytes, at, DIGEST_BYTES);
-    return STATUS_OK;
+    return batch->bets > 0 && batch->bets <= BATCH_BETS_MAX ? STATUS_OK : STATUS_IO;
 }
 
 void value_pack_draw(uint32_t draw, uint8_t key[SEAL_KEY_BYTES])
@@ -101,7 +106,7 @@ enum status value_read_seal(struct slice key, struct slice value, struct seal_re
     seal->is_forgotten = value.data[2] == 1;
     memcpy(seal->root.bytes, value.data + 3, DIGEST_BYTES);
     read_u32(value.data + 3 + DIGEST_BYTES, &seal->number);
-    return STATUS_OK;
+    return seal->draw > 0 ? STATUS_OK : STATUS_IO;
 }
 
 void value_pack_epoch(const struct epoch *epoch, uint8_t value[EPOCH_VALUE_BYTES])

@@ -312,7 +312,7 @@ static enum status step_read_back(struct sealing *sealing, const struct workbenc
     struct read_back *read_back = &sealing->read_back;
     const struct manifest *manifest;
     enum status status = seals_manifest(seals, bench, read_back->draw, &manifest);
-    if (status == STATUS_NOT_FOUND) { /* forgotten meanwhile */
+    if (status == STATUS_NOT_FOUND) { /* void meanwhile, or forgotten */
         read_back->is_running = false;
         return STATUS_OK;
     }
@@ -325,11 +325,9 @@ static enum status step_read_back(struct sealing *sealing, const struct workbenc
     while (status == STATUS_OK && i < count && step_bytes < STEP_BYTES_MAX &&
            batches[i].identity.draw == read_back->draw) {
         read_back->next = batches[i].identity;
-        bool is_last = !batch_identity_next(&read_back->next);
+        batch_identity_next(&read_back->next);
         status = read_one(sealing, bench, manifest, &batches[i], &step_bytes);
         i++;
-        if (is_last)
-            count = i;
     }
     if (status != STATUS_OK)
         return status;

