@@ -28,9 +28,9 @@ AGENCY_CORE := states cuts window pace result agency asking replies
 AGENCY_SHELL := output source scanner cutter payloads reader outgoing line winners \
     progress checking loop command
 SORTEO := names rows sample
-SUPPORT := sim/arena sim/journal_memory unit/broker_bench sim/store_image sim/store_memory \
-    unit/store_contract unit/worker_fixture
-SIM := plan file network machine trace broker_actor broker_post worker_actor agency_actor told \
+SUPPORT := sim/arena sim/machine sim/journal_memory unit/broker_bench sim/store_image \
+    sim/store_memory unit/store_contract unit/worker_fixture
+SIM := plan file network trace broker_actor broker_post worker_actor agency_actor told \
     inside invariants mishaps stranger world choices states parts part_barrier part_ledger part_count
 SIM_MAINS := main exhaust
 BENCH := hot_path journal worker_store
@@ -46,7 +46,8 @@ UNIT := status pack bet csv csv_faults batch digest seqset message item manifest
     outgoing output pace payloads pool progress protocol_vectors reader record recovery \
     report result results results_answers roll rows sample scanner schema source states \
     store_lmdb store_memory stores window winners word worker_acks worker_command \
-    worker_count worker_disk worker_intake worker_sealing worker
+    worker_count worker_disk worker_failures worker_intake worker_sealing \
+    worker
 # Only in the fault flavour: where a program can be told to die (proto/host/crash.h).
 HOST_POINTS := crash
 BROKER_POINTS := journal_points
@@ -168,9 +169,13 @@ UNIT_BIN := $(UNIT:%=$(BUILD)/tests/unit/%_test)
 SOCKET_BIN := $(SOCKET:%=$(BUILD)/tests/socket/%_test)
 TEST_A := $(foreach l,tests broker worker agency sorteo host wire,$(BUILD)/lib$(l).a)
 
+# Allocations of the cores fail where a test or a world wants it (tests/sim/machine.c).
+MACHINE_WRAPS := malloc calloc realloc free hasher_create hasher_destroy
+LDWRAPS := -Wl,-u,__wrap_malloc $(MACHINE_WRAPS:%=-Wl,--wrap=%)
+
 $(BUILD)/tests/%_test: $(BUILD)/tests/%_test.o $(TEST_A)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(TEST_A) -Wl,--end-group $(TEST_LIBS) $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) $(LDWRAPS) -o $@ $< -Wl,--start-group $(TEST_A) -Wl,--end-group $(TEST_LIBS) $(LIBS)
 
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(TEST_A)
 	$(call say,LINK,$@)
@@ -192,11 +197,9 @@ FAULTS ?=
 SIM_O := $(call objects,tests/sim,$(SIM))
 $(BUILD)/sim: $(BUILD)/tests/sim/main.o $(SIM_O) $(TEST_A)
 $(BUILD)/exhaust: $(BUILD)/tests/sim/exhaust.o $(SIM_O) $(TEST_A)
-# Allocations of the cores fail where a world wants it (tests/sim/machine.c).
-MACHINE_WRAPS := malloc calloc realloc free hasher_create hasher_destroy
 $(BUILD)/sim $(BUILD)/exhaust:
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) $(MACHINE_WRAPS:%=-Wl,--wrap=%) -o $@ $(filter %.o,$^) -Wl,--start-group $(TEST_A) -Wl,--end-group $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) $(LDWRAPS) -o $@ $(filter %.o,$^) -Wl,--start-group $(TEST_A) -Wl,--end-group $(LIBS)
 
 sim: $(BUILD)/sim
 	@$(BUILD)/sim $(if $(SEED),$(SEED),0 $(WORLDS)) $(FAULTS)

@@ -19,6 +19,7 @@ static struct {
     struct countdown memory;
     struct countdown disk;
     enum status disk_status;
+    enum status disk_answer;
 } machine;
 
 void machine_core_begins(void)
@@ -78,6 +79,11 @@ uint64_t machine_memory_failures(void)
 uint64_t machine_disk_failures(void)
 {
     return machine.disk.failures;
+}
+
+enum status machine_disk_answer(void)
+{
+    return machine.disk_answer;
 }
 
 /* -- memory -- */
@@ -174,22 +180,32 @@ static struct store *kept_of(struct store *store)
     return ((struct disk *)store)->kept;
 }
 
-/* Only what a core asks for fails. FULL ends the transaction, and leaves nothing of it. */
+/* Only what a core asks for fails. */
+static bool disk_fails(bool was_core, enum status answer)
+{
+    if (!was_core || (machine.disk_status == STATUS_SYNC && answer != STATUS_SYNC))
+        return false;
+    if (!fails(&machine.disk))
+        return false;
+    machine.disk_answer = answer;
+    return true;
+}
+
+/* FULL ends the transaction, and leaves nothing of it. */
 static enum status fail_change(struct store *store, bool was_core)
 {
-    if (!was_core || !fails(&machine.disk))
+    enum status answer = machine.disk_status == STATUS_FULL ? STATUS_FULL : STATUS_IO;
+    if (!disk_fails(was_core, answer))
         return STATUS_OK;
-    if (machine.disk_status != STATUS_FULL)
-        return STATUS_IO;
-    store_abandon(kept_of(store));
-    return STATUS_FULL;
+    if (answer == STATUS_FULL)
+        store_abandon(kept_of(store));
+    return answer;
 }
 
 static enum status fail_reading(bool was_core)
 {
-    if (!was_core || !fails(&machine.disk))
-        return STATUS_OK;
-    return machine.disk_status == STATUS_VERSION ? STATUS_VERSION : STATUS_IO;
+    enum status answer = machine.disk_status == STATUS_VERSION ? STATUS_VERSION : STATUS_IO;
+    return disk_fails(was_core, answer) ? answer : STATUS_OK;
 }
 
 static void about(struct store *store, struct store_about *told)
@@ -253,13 +269,11 @@ static enum status record_seal(struct store *store, const struct seal_record *se
 static enum status commit(struct store *store)
 {
     bool was_core = leave_core();
-    enum status status = STATUS_OK;
-    if (was_core && fails(&machine.disk)) {
+    enum status status = machine.disk_status == STATUS_SYNC ? STATUS_SYNC : STATUS_FULL;
+    if (disk_fails(was_core, status))
         store_abandon(kept_of(store));
-        status = STATUS_FULL;
-    } else {
+    else
         status = store_commit(kept_of(store));
-    }
     machine.runs_core = was_core;
     return status;
 }

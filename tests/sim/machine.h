@@ -1,7 +1,7 @@
 /* What a machine gives to the cores, memory and disks, and which of it fails. The link wraps
  * malloc, calloc and realloc (Makefile): an allocation fails only while a core's function runs, and
  * not in what such a function calls of the simulator. A disk stands between a core and the store or
- * journal that the world looks into. */
+ * journal that the world looks into. For the simulator and unit tests. */
 #ifndef SORTEO_TESTS_SIM_MACHINE_H
 #define SORTEO_TESTS_SIM_MACHINE_H
 
@@ -25,7 +25,8 @@ void machine_reset(void);
 /* After so many more allocations of cores the next ones fail. */
 void machine_fail_memory(uint32_t after, uint32_t count);
 /* After so many more operations of disks the next one fails. in: IO, FULL or VERSION, where the
- * operation may answer that; else the one of them that it may answer. */
+ * operation may answer that; else the one of them that it may answer. SYNC: of the commits alone;
+ * nothing of it is on the disk. */
 void machine_fail_disk(uint32_t after, enum status status);
 /* True when a failure is still to come. */
 bool machine_will_fail_memory(void);
@@ -33,6 +34,8 @@ bool machine_will_fail_disk(void);
 /* How many failed since the reset. */
 uint64_t machine_memory_failures(void);
 uint64_t machine_disk_failures(void);
+/* What the last operation of a disk that failed has answered. */
+enum status machine_disk_answer(void);
 
 /* In between everybody allocates in the arena (arena.h). */
 void machine_open_arena(void);

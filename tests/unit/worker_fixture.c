@@ -14,13 +14,15 @@ static const struct intake_settings SETTINGS = {.commit_bytes = 1 << 20, .commit
 
 static void start(struct fixture *fixture)
 {
-    cr_assert_eq(worker_create(&SETTINGS, fixture->store, fixture->outbox, &fixture->worker),
+    disk_begin(&fixture->disk, fixture->store);
+    cr_assert_eq(worker_create(&SETTINGS, &fixture->disk.store, fixture->outbox, &fixture->worker),
                  STATUS_OK);
 }
 
 void fixture_begin(struct fixture *fixture)
 {
     memset(fixture, 0, sizeof *fixture);
+    machine_reset();
     fixture->now_ms = 1000000;
     fixture->epoch = (struct epoch){.number = 3, .id = {{0xe0}}};
     cr_assert_eq(hasher_create(&fixture->hasher), STATUS_OK);
@@ -89,7 +91,7 @@ void fixture_settle(struct fixture *fixture)
         enum worker_state state = worker_state(fixture->worker);
         if (state == WORKER_APART || state == WORKER_OVER)
             return;
-        fixture->deadline = worker_tick(fixture->worker, fixture->now_ms);
+        RUN_CORE(fixture->deadline = worker_tick(fixture->worker, fixture->now_ms));
         collect(fixture);
     }
 }
@@ -122,7 +124,7 @@ void broker_says(struct fixture *fixture, struct message message, const struct s
     struct slice frames[2] = {{header, encode(&message, header)}};
     if (body != NULL)
         frames[1] = *body;
-    worker_receive(fixture->worker, frames, body != NULL ? 2 : 1, fixture->now_ms);
+    RUN_CORE(worker_receive(fixture->worker, frames, body != NULL ? 2 : 1, fixture->now_ms));
     collect(fixture);
 }
 
@@ -146,7 +148,7 @@ void broker_forwards(struct fixture *fixture, const struct made *made, bool is_d
     message = (struct message){.kind = MESSAGE_BATCH, .draw = made->draw, .batch = made->header};
     cr_assert_eq(message_encode(&message, header, sizeof header, &bytes), STATUS_OK);
     frames[1].bytes = bytes;
-    worker_receive(fixture->worker, frames, 3, fixture->now_ms);
+    RUN_CORE(worker_receive(fixture->worker, frames, 3, fixture->now_ms));
     collect(fixture);
 }
 
@@ -163,10 +165,15 @@ void fixture_welcome(struct fixture *fixture)
     cr_assert_eq(worker_state(fixture->worker), WORKER_SERVING);
 }
 
+void fixture_dial(struct fixture *fixture)
+{
+    RUN_CORE(worker_dialed(fixture->worker, fixture->now_ms));
+    collect(fixture);
+}
+
 void fixture_register(struct fixture *fixture)
 {
-    worker_dialed(fixture->worker, fixture->now_ms);
-    collect(fixture);
+    fixture_dial(fixture);
     fixture_welcome(fixture);
 }
 

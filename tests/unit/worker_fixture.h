@@ -1,10 +1,11 @@
 /* A worker's core on a store in memory, and a broker played by the test: what unit tests of the
- * core share. */
+ * core share. Between the two lies a machine whose disk and memory can fail (machine.h). */
 #ifndef SORTEO_TESTS_UNIT_WORKER_FIXTURE_H
 #define SORTEO_TESTS_UNIT_WORKER_FIXTURE_H
 
 #include "proto/wire/item.h"
 #include "proto/wire/manifest.h"
+#include "tests/sim/machine.h"
 #include "tests/sim/store_memory.h"
 #include "worker/worker.h"
 
@@ -20,6 +21,7 @@ struct sent {
 
 struct fixture {
     struct store *store;
+    struct disk disk; /* the store as the worker sees it */
     struct outbox *outbox;
     struct worker *worker;
     struct hasher *hasher;
@@ -57,7 +59,9 @@ void broker_says(struct fixture *fixture, struct message message, const struct s
 void broker_says_kind(struct fixture *fixture, enum message_kind kind, uint32_t draw);
 void broker_forwards(struct fixture *fixture, const struct made *made, bool is_declared);
 
-/* Dials, hears the inventory and is welcomed. */
+/* Dials: REGISTER is sent. */
+void fixture_dial(struct fixture *fixture);
+/* The same, hears the inventory and is welcomed. */
 void fixture_register(struct fixture *fixture);
 /* Answers chunks until the inventory is told, and says WELCOME. in: REGISTER was sent. */
 void fixture_welcome(struct fixture *fixture);
