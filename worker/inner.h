@@ -54,7 +54,7 @@ static inline void worker_note(struct worker *worker, enum note_kind kind, uint6
  * nothing. */
 bool worker_go(struct worker *worker, enum event event);
 
-/* Ends the worker for a reason; an open transaction leaves no trace. */
+/* Ends the worker for a reason; an open transaction leaves no trace. in: it is not OVER. */
 void worker_end(struct worker *worker, enum status status);
 
 /* Everything that can fail for good comes by here. true: it did not; else the worker is OVER. */
@@ -63,7 +63,8 @@ bool worker_went_well(struct worker *worker, enum status status);
 /* Commits and acknowledges the open group. false: the worker is OVER. */
 bool worker_settle(struct worker *worker, int64_t now_ms);
 
-/* The broker has to hear anew what this store holds. */
+/* The broker has to hear anew what this store holds; a worker that drains ends instead. in: state
+ * SERVING or DRAINING; an event of that state. */
 void worker_register_anew(struct worker *worker, enum event event, int64_t now_ms);
 
 /* The connection is given up; the shell dials anew. */

@@ -19,26 +19,19 @@ void intake_destroy(struct intake *intake)
 
 /* ---- credit ---- */
 
-static uint64_t window_bytes(const struct intake *intake)
+static bool goes_back(const struct intake *intake)
 {
-    switch (intake->mode) {
-    case INTAKE_OPEN:
-        return CREDIT_BYTES_MAX;
-    case INTAKE_PROBING:
-        return 1;
-    case INTAKE_FULL:
-    case INTAKE_CLOSED:
-        return 0;
-    }
-    return 0;
+    return intake->mode == INTAKE_FULL || intake->mode == INTAKE_CLOSED;
 }
 
-/* The total only rises: what was told as admitted stays so. */
+/* Told where more was settled, or the window has opened. The total only rises: what was told as
+ * admitted stays so. */
 static void tell_credit(struct intake *intake, const struct workbench *bench)
 {
-    uint64_t admitted = intake->settled_bytes + window_bytes(intake);
-    if (admitted <= intake->admitted_bytes)
-        return;
+    CHECK(!goes_back(intake));
+    uint64_t window_bytes = intake->mode == INTAKE_PROBING ? 1 : CREDIT_BYTES_MAX;
+    uint64_t admitted = intake->settled_bytes + window_bytes;
+    CHECK(admitted > intake->admitted_bytes);
     intake->admitted_bytes = admitted;
     struct message message = {.kind = MESSAGE_CREDIT, .credit = {admitted}};
     workbench_send(bench, &message, NULL);
@@ -63,11 +56,6 @@ static void spend_all(struct intake *intake)
     if (intake->spent_bytes < intake->admitted_bytes)
         intake->spent_bytes = intake->admitted_bytes;
     intake->settled_bytes = intake->spent_bytes;
-}
-
-static bool goes_back(const struct intake *intake)
-{
-    return intake->mode == INTAKE_FULL || intake->mode == INTAKE_CLOSED;
 }
 
 /* What comes while the disk is full was admitted before, and counts as spent already unless it is
@@ -265,6 +253,16 @@ static enum status judge(struct intake *intake, const struct workbench *bench, s
     return add(intake, bench, record, body, replaces, now_ms);
 }
 
+/* While batches go back, nothing but the list of them ends a group. Else the credit ends it before
+ * the list is full (acks.h). */
+static bool is_complete(const struct intake *intake)
+{
+    if (goes_back(intake))
+        return acks_is_full(&intake->acks);
+    return intake->spent_bytes - intake->settled_bytes >= intake->settings.commit_bytes ||
+           intake->spent_bytes >= intake->admitted_bytes;
+}
+
 enum status intake_take(struct intake *intake, const struct workbench *bench, struct seals *seals,
                         uint32_t draw, const struct message_batch *batch, struct slice body,
                         bool is_declared, int64_t now_ms)
@@ -282,12 +280,7 @@ enum status intake_take(struct intake *intake, const struct workbench *bench, st
         status = judge(intake, bench, seals, &record, body, is_declared, now_ms);
     if (status != STATUS_OK)
         return status;
-    uint64_t group_bytes = intake->spent_bytes - intake->settled_bytes;
-    bool is_complete = group_bytes >= intake->settings.commit_bytes ||
-                       intake->spent_bytes >= intake->admitted_bytes || acks_is_full(&intake->acks);
-    if (goes_back(intake))
-        is_complete = acks_is_full(&intake->acks);
-    return is_complete ? intake_settle(intake, bench, now_ms) : STATUS_OK;
+    return is_complete(intake) ? intake_settle(intake, bench, now_ms) : STATUS_OK;
 }
 
 void intake_count_unread(struct intake *intake, size_t body_bytes, int64_t now_ms)

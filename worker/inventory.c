@@ -26,8 +26,7 @@ void inventory_hear(struct inventory *inventory)
 
 bool inventory_is_ready(const struct inventory *inventory)
 {
-    return !inventory->is_complete &&
-           inventory->chunks_sent - inventory->chunks_answered < INVENTORY_AHEAD_MAX;
+    return inventory->chunks_sent - inventory->chunks_answered < INVENTORY_AHEAD_MAX;
 }
 
 static bool has_room(const struct chunk *chunk, uint32_t items)
@@ -107,7 +106,7 @@ static enum status add_batches(struct inventory *inventory, const struct workben
 
 enum status inventory_step(struct inventory *inventory, const struct workbench *bench)
 {
-    CHECK(inventory_is_ready(inventory));
+    CHECK(inventory_is_ready(inventory) && !inventory->is_complete);
     struct chunk chunk = {.buffer = outbox_reserve(bench->outbox, CHUNK_BYTES_MAX)};
     CHECK(chunk.buffer != NULL);
     enum status status = add_seals(inventory, bench, &chunk);

@@ -24,7 +24,7 @@ void inventory_begin(struct inventory *inventory);
 /* A PING came. */
 void inventory_hear(struct inventory *inventory);
 
-/* True when inventory_step has something to do now. */
+/* True when a chunk may leave now. in: the last one has not left. */
 bool inventory_is_ready(const struct inventory *inventory);
 
 /* Sends the next chunk. errors: IO, VERSION. cost: one listing of up to CHUNK_BYTES_MAX. */

@@ -12,7 +12,7 @@ void seals_clear(struct seals *seals)
 enum status seals_look(struct seals *seals, const struct workbench *bench, uint32_t draw,
                        const struct seal_record **record)
 {
-    CHECK(draw != 0); /* no order and no batch is of draw 0 */
+    CHECK(draw != 0); /* the codec has no order and no batch of draw 0 */
     *record = &seals->record;
     if (seals->record.draw == draw)
         return STATUS_OK;

@@ -120,10 +120,8 @@ bool worker_go(struct worker *worker, enum event event)
 
 void worker_end(struct worker *worker, enum status status)
 {
-    if (worker->state == WORKER_OVER)
-        return;
+    CHECK(worker_go(worker, EVENT_END)); /* which every state has but OVER */
     worker->ending.status = status;
-    worker_go(worker, EVENT_END);
     store_abandon(worker->bench.store);
 }
 
@@ -167,8 +165,10 @@ static void begin_registration(struct worker *worker, int64_t now_ms)
 
 void worker_register_anew(struct worker *worker, enum event event, int64_t now_ms)
 {
-    if (worker_settle(worker, now_ms) && worker_go(worker, event) &&
-        worker->state == WORKER_REGISTERING)
+    if (!worker_settle(worker, now_ms))
+        return;
+    CHECK(worker_go(worker, event));
+    if (worker->state == WORKER_REGISTERING)
         begin_registration(worker, now_ms);
 }
 

@@ -81,7 +81,7 @@ static void take_batch(struct worker *worker, const struct message *forward,
     }
     worker->batch_at = now_ms;
     if (message_decode(frames[1], &batch) != STATUS_OK || batch.kind != MESSAGE_BATCH ||
-        batch.draw != forward->draw || batch.draw == 0) {
+        batch.draw != forward->draw) {
         intake_count_unread(&worker->intake, frames[2].bytes, now_ms);
         drop(worker, forward->draw, MESSAGE_BATCH);
         return;
@@ -113,7 +113,7 @@ static void take_question(struct worker *worker, const struct message *message, 
 static void take_order(struct worker *worker, const struct message *message, struct slice body,
                        int64_t now_ms)
 {
-    if (worker->state != WORKER_SERVING || message->draw == 0) {
+    if (worker->state != WORKER_SERVING) {
         drop(worker, message->draw, message->kind);
         return;
     }
