@@ -210,7 +210,7 @@ enum status count_step(struct count *count, const struct workbench *bench, struc
     struct slice shares = {body_of(count, count->first), question->shares_bytes};
     const struct manifest *manifest;
     enum status status = seals_manifest(seals, bench, question->draw, &manifest);
-    if (status == STATUS_NOT_FOUND) { /* forgotten meanwhile */
+    if (status == STATUS_NOT_FOUND) { /* void meanwhile, or forgotten */
         drop_first(count);
         return STATUS_OK;
     }

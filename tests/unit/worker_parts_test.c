@@ -1,0 +1,304 @@
+/* Tests of manifests that come in parts, and of what comes for a draw before it was read back. */
+#include "worker/sealing.h"
+
+#include <criterion/criterion.h>
+
+#include "tests/unit/worker_fixture.h"
+
+enum { NUMBER = 42, BATCHES = STEP_BATCHES_MAX + 10 /* read back in two steps */ };
+
+static struct fixture world;
+static struct made stored[BATCHES]; /* of draw 1, a bet each */
+static struct manifest *small;
+
+static const struct digest ZEROS;
+
+static void set_up(void)
+{
+    fixture_begin(&world);
+    fixture_register(&world);
+    for (uint32_t seq = 0; seq < BATCHES; seq++)
+        stored[seq] = make_batch(1, 7, 1, seq, 1, NUMBER);
+    small = make_manifest(&world, stored, BATCHES, NUMBER);
+    sent_forget(&world);
+}
+
+static void tear_down(void)
+{
+    for (uint32_t seq = 0; seq < BATCHES; seq++)
+        made_free(&stored[seq]);
+    manifest_destroy(&small);
+    fixture_end(&world);
+}
+
+TestSuite(worker_parts, .timeout = 10, .init = set_up, .fini = tear_down);
+
+static void expect_one_sealed(uint32_t draw, const struct digest *root)
+{
+    cr_assert_eq(sent_of(&world, MESSAGE_SEALED), 1);
+    const struct message *message = &sent_last(&world, MESSAGE_SEALED)->message;
+    cr_expect_eq(message->draw, draw);
+    cr_expect(digest_is_equal(&message->sealed.root, root));
+}
+
+/* ---- parts ---- */
+
+/* Of agency 7 so many batches that agency 8's entry comes in the second part. The root is that of
+ * the digests; it does not tell the attempt. */
+static struct manifest *make_two_parts(uint32_t attempt, uint8_t first_digest)
+{
+    enum { MANY = CHUNK_BYTES_MAX / DIGEST_BYTES };
+    static struct digest digests[MANY];
+    static uint32_t bets[MANY];
+    struct manifest_entry entries[2];
+    struct manifest *manifest;
+    digests[0] = (struct digest){{first_digest}};
+    const struct manifest_terms terms = {.draw = 1, .range_last = 9, .is_given = true};
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t batches = i == 0 ? MANY : 1;
+        struct tree tree;
+        tree_begin(&tree);
+        for (uint32_t seq = 0; seq < batches; seq++) {
+            bets[seq] = 1;
+            tree_add(&tree, world.hasher, &digests[seq]);
+        }
+        entries[i] = (struct manifest_entry){.agency = 7 + i,
+                                             .attempt = attempt,
+                                             .plan = {1, BATCH_BYTES_MIN, false},
+                                             .declaration = {.batches = batches, .bets = batches},
+                                             .digests = digests,
+                                             .bets = bets};
+        tree_head(&tree, world.hasher, &entries[i].declaration.root);
+    }
+    cr_assert_eq(manifest_create(&terms, entries, 2, world.hasher, &manifest), STATUS_OK);
+    return manifest;
+}
+
+static void say_part(const struct manifest *manifest, uint32_t part)
+{
+    struct slice packed = manifest_packed(manifest);
+    size_t begin = (size_t)part * CHUNK_BYTES_MAX;
+    size_t left = packed.bytes - begin;
+    struct slice body = {packed.data + begin, left < CHUNK_BYTES_MAX ? left : CHUNK_BYTES_MAX};
+    struct message message = {.kind = MESSAGE_SEAL,
+                              .draw = 1,
+                              .part = {part, 2, packed.bytes, *manifest_root(manifest)}};
+    broker_says(&world, message, &body);
+}
+
+static void expect_kept(const struct manifest *manifest)
+{
+    struct slice packed;
+    cr_assert_eq(store_manifest(world.store, 1, &packed), STATUS_OK);
+    cr_expect(slice_is_equal(packed, manifest_packed(manifest)));
+}
+
+static void expect_begins_anew(const struct manifest *other)
+{
+    struct manifest *manifest = make_two_parts(1, 0);
+    fixture_restart(&world);
+    fixture_register(&world);
+    sent_forget(&world);
+    say_part(manifest, 0);
+    say_part(other, 0);
+    say_part(manifest, 1);
+    cr_expect_eq(world.notes[NOTE_SEAL_RECORDED], 0, "its first part was given up");
+    cr_expect_eq(world.notes[NOTE_MANIFEST_REFUSED], 0);
+    say_part(manifest, 0);
+    cr_expect_eq(world.notes[NOTE_SEAL_RECORDED], 1);
+    fixture_settle(&world);
+    expect_one_sealed(1, manifest_root(manifest));
+    expect_kept(manifest);
+    manifest_destroy(&manifest);
+}
+
+Test(worker_parts, begin_anew_with_a_part_of_a_manifest_of_another_length)
+{
+    struct manifest *other = make_two_parts(1000, 0);
+    expect_begins_anew(other);
+    manifest_destroy(&other);
+}
+
+Test(worker_parts, begin_anew_with_a_part_of_a_manifest_of_another_root)
+{
+    struct manifest *other = make_two_parts(1, 1);
+    expect_begins_anew(other);
+    manifest_destroy(&other);
+}
+
+/* The first part is not kept when the second one shows that it is to be taken again. */
+Test(worker_parts, takes_one_part_of_a_manifest_that_has_rotted_again)
+{
+    static const uint8_t ENTRY[] = {0x9b, 8, 1}; /* agency, attempt */
+    struct manifest *sealed = make_two_parts(1, 0);
+    struct slice packed = manifest_packed(sealed);
+    const uint8_t *entry =
+        memmem(packed.data + CHUNK_BYTES_MAX, packed.bytes - CHUNK_BYTES_MAX, ENTRY, sizeof ENTRY);
+    struct slice kept;
+    cr_assert_not_null(entry);
+    broker_seals(&world, sealed);
+    fixture_settle(&world);
+    fixture_restart(&world);
+    fixture_register(&world);
+    sent_forget(&world);
+    size_t attempt_at = (size_t)(entry - packed.data) + 2;
+    cr_assert(store_memory_rot_manifest(world.store, 1, 8 * attempt_at + 1));
+    broker_seals(&world, sealed);
+    fixture_settle(&world);
+    cr_expect_eq(world.notes[NOTE_MANIFEST_ROTTEN], 1);
+    cr_assert_eq(sent_of(&world, MESSAGE_SEALED), 1);
+    cr_assert_eq(store_manifest(world.store, 1, &kept), STATUS_OK);
+    cr_expect(slice_is_equal(kept, packed));
+    manifest_destroy(&sealed);
+}
+
+Test(worker_parts, takes_all_parts_of_a_manifest_of_another_length_again)
+{
+    struct manifest *kept = make_two_parts(1, 0);
+    struct manifest *sealed = make_two_parts(1000, 0); /* takes two bytes more */
+    struct slice packed;
+    broker_seals(&world, kept);
+    fixture_settle(&world);
+    fixture_restart(&world);
+    fixture_register(&world);
+    sent_forget(&world);
+    broker_seals(&world, sealed);
+    fixture_settle(&world);
+    cr_expect_eq(world.notes[NOTE_MANIFEST_ROTTEN], 1);
+    cr_assert_eq(sent_of(&world, MESSAGE_SEALED), 1);
+    cr_assert_eq(store_manifest(world.store, 1, &packed), STATUS_OK);
+    cr_expect(slice_is_equal(packed, manifest_packed(sealed)));
+    manifest_destroy(&kept);
+    manifest_destroy(&sealed);
+}
+
+/* Each of them, beside what is kept of the other. */
+Test(worker_parts, takes_both_parts_of_a_manifest_that_has_rotted_in_both_again)
+{
+    struct manifest *kept = make_two_parts(1, 0);
+    struct manifest *manifest = make_two_parts(2, 0);
+    broker_seals(&world, kept);
+    fixture_settle(&world);
+    fixture_restart(&world);
+    fixture_register(&world);
+    sent_forget(&world);
+    broker_seals(&world, manifest);
+    fixture_settle(&world);
+    expect_one_sealed(1, manifest_root(manifest));
+    expect_kept(manifest);
+    manifest_destroy(&kept);
+    manifest_destroy(&manifest);
+}
+
+Test(worker_parts, are_given_up_when_their_draw_is_forgotten)
+{
+    struct manifest *manifest = make_two_parts(1, 0);
+    struct seal_record mark;
+    size_t count;
+    say_part(manifest, 0);
+    broker_says_kind(&world, MESSAGE_FORGET, 1);
+    fixture_settle(&world);
+    say_part(manifest, 1);
+    fixture_settle(&world);
+    cr_expect_eq(world.notes[NOTE_SEAL_RECORDED], 0);
+    cr_expect_eq(world.notes[NOTE_SEAL_DIFFERS], 1);
+    expect_one_sealed(1, &ZEROS);
+    cr_assert_eq(store_list_seals(world.store, 1, &mark, 1, &count), STATUS_OK);
+    cr_expect_eq(mark.kind, SEAL_NONE);
+    cr_expect(mark.is_forgotten);
+    broker_forwards(&world, &stored[0], false);
+    cr_expect_eq(sent_last(&world, MESSAGE_REJECTED)->message.rejected.reason, REFUSAL_LATE);
+    manifest_destroy(&manifest);
+}
+
+Test(worker_parts, are_not_told_of_a_draw_without_a_seal)
+{
+    broker_says_kind(&world, MESSAGE_MANIFEST, 1);
+    broker_says_kind(&world, MESSAGE_SEAL_VOID, 2);
+    sent_forget(&world);
+    broker_says_kind(&world, MESSAGE_MANIFEST, 2);
+    fixture_settle(&world);
+    broker_says_kind(&world, MESSAGE_MANIFEST, 1);
+    fixture_settle(&world);
+    cr_expect_eq(world.sent_count, 0);
+    cr_expect_eq(world.notes[NOTE_MESSAGE_DROPPED], 2);
+    cr_expect_eq(worker_state(world.worker), WORKER_SERVING);
+}
+
+/* ---- before a draw was read back ---- */
+
+static void seal_many(void)
+{
+    for (uint32_t seq = 0; seq < BATCHES; seq++)
+        broker_forwards(&world, &stored[seq], false);
+    broker_seals(&world, small);
+    sent_forget(&world);
+}
+
+/* One turn of the loop, and what it sends. */
+static void turn(void)
+{
+    worker_tick(world.worker, world.now_ms);
+    broker_says_kind(&world, MESSAGE_PING, 0);
+}
+
+Test(worker_parts, that_come_again_do_not_begin_the_reading_back_anew)
+{
+    seal_many();
+    turn();
+    cr_expect_eq(sent_of(&world, MESSAGE_SEALED), 0, "one step is not enough");
+    broker_seals(&world, small);
+    turn();
+    expect_one_sealed(1, manifest_root(small));
+    cr_expect_eq(world.last_note[NOTE_READ_BACK].number, BATCHES);
+}
+
+/* The broker goes from draw to draw: it waits for no other one. */
+Test(worker_parts, of_another_draw_have_that_one_read_back)
+{
+    struct made batch = make_batch(2, 7, 1, 0, 3, 0);
+    struct manifest *next = make_manifest(&world, &batch, 1, NUMBER);
+    seal_many();
+    turn();
+    broker_forwards(&world, &batch, false);
+    broker_seals(&world, next);
+    fixture_settle(&world);
+    expect_one_sealed(2, manifest_root(next));
+    cr_expect_eq(world.last_note[NOTE_READ_BACK].number, 1);
+    sent_forget(&world);
+    broker_seals(&world, small);
+    fixture_settle(&world);
+    expect_one_sealed(1, manifest_root(small));
+    cr_expect_eq(world.last_note[NOTE_READ_BACK].number, BATCHES, "it begins at the first batch");
+    manifest_destroy(&next);
+    made_free(&batch);
+}
+
+Test(worker_parts, are_read_back_no_further_once_their_draw_is_void)
+{
+    seal_many();
+    turn();
+    broker_says_kind(&world, MESSAGE_SEAL_VOID, 1);
+    fixture_settle(&world);
+    expect_one_sealed(1, &ZEROS);
+    cr_expect_eq(world.notes[NOTE_READ_BACK], 0);
+    cr_expect_eq(worker_state(world.worker), WORKER_SERVING);
+    cr_expect_gt(world.deadline, world.now_ms, "nothing is left to do");
+}
+
+Test(worker_parts, are_counted_no_further_once_their_draw_is_void)
+{
+    seal_many();
+    fixture_settle(&world);
+    expect_one_sealed(1, manifest_root(small));
+    broker_asks(&world, small, 5, 7, 1, 0, BATCHES);
+    turn();
+    cr_expect_eq(sent_of(&world, MESSAGE_COUNTED), 0);
+    sent_forget(&world);
+    broker_says_kind(&world, MESSAGE_SEAL_VOID, 1);
+    fixture_settle(&world);
+    expect_one_sealed(1, &ZEROS);
+    cr_expect_eq(sent_of(&world, MESSAGE_COUNTED), 0);
+    cr_expect_eq(worker_state(world.worker), WORKER_SERVING);
+    cr_expect_gt(world.deadline, world.now_ms, "nothing is left to do");
+}
