@@ -437,6 +437,22 @@ Test(worker_failures, goes_on_when_its_disk_is_full_for_batches)
     cr_expect_gt(went_on, 10);
 }
 
+Test(worker_failures, is_not_made_without_the_memory_that_it_needs)
+{
+    const struct intake_settings settings = {.commit_bytes = 1 << 20, .commit_ms = 10};
+    enum status status = STATUS_NO_MEMORY;
+    for (uint32_t turn = 1; status == STATUS_NO_MEMORY; turn++) {
+        struct worker *worker = NULL;
+        machine_reset();
+        machine_fail_memory(turn, 1);
+        RUN_CORE(status = worker_create(&settings, world.store, world.outbox, &worker));
+        cr_assert_eq(status, machine_memory_failures() > 0 ? STATUS_NO_MEMORY : STATUS_OK);
+        cr_assert_eq(worker == NULL, status == STATUS_NO_MEMORY);
+        worker_destroy(&worker);
+    }
+    cr_expect_eq(status, STATUS_OK);
+}
+
 Test(worker_failures, ends_for_want_of_memory_and_begins_anew)
 {
     uint32_t turn = 0;

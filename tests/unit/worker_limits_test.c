@@ -103,6 +103,20 @@ Test(worker_limits, takes_no_welcome_while_it_drains)
     cr_expect_eq(worker_state(world.worker), WORKER_OVER);
 }
 
+Test(worker_limits, drains_once_however_often_it_is_told_to)
+{
+    for (int64_t ms = 0; ms < DRAIN_QUIET_MS; ms += DRAIN_QUIET_MS / 4) {
+        worker_drain(world.worker, world.now_ms);
+        cr_expect_eq(worker_state(world.worker), WORKER_DRAINING);
+        fixture_wait(&world, DRAIN_QUIET_MS / 4);
+    }
+    cr_expect_eq(worker_state(world.worker), WORKER_OVER);
+    worker_drain(world.worker, world.now_ms);
+    broker_says_kind(&world, MESSAGE_PING, 0);
+    cr_expect_eq(worker_ending(world.worker).status, STATUS_OK);
+    cr_expect_eq(world.notes[NOTE_UNEXPECTED], 0);
+}
+
 Test(worker_limits, returns_what_comes_as_soon_as_no_more_can_wait)
 {
     struct made batch = make_batch(1, 7, 1, 5, 3, 0);
