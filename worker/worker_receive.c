@@ -168,7 +168,7 @@ static void obey(struct worker *worker, const struct message *message, const str
     case MESSAGE_MANIFEST:
         take_order(worker, message, body, now_ms);
         return;
-    default:
+    default: /* what an agency or a worker says */
         drop(worker, message->draw, message->kind);
     }
 }
@@ -187,7 +187,7 @@ void worker_receive(struct worker *worker, const struct slice *frames, size_t fr
     if (worker->state == WORKER_APART || worker->state == WORKER_OVER || frames_count == 0)
         return;
     struct message message;
-    if (message_decode(frames[0], &message) != STATUS_OK || message.kind < MESSAGE_WELCOME ||
+    if (message_decode(frames[0], &message) != STATUS_OK ||
         !has_its_frames(&message, frames_count)) {
         drop(worker, message.draw, message.kind);
         return;
