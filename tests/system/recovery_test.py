@@ -28,12 +28,14 @@ class Lost(SystemCase):
         self.stores = [self.cluster.workers(1, f"store-{i}") for i in range(2)]
         self.broker.wait_line("registro .* success .* stores: 2$")
 
-    def agency(self, number, draw=1):
-        return self.cluster.agency(number, self.paths[number - 1], draw=draw,
-                                   batch_bets=BATCH_BETS)
+    def agency(self, number, **options):
+        return self.cluster.agency(number, self.paths[number - 1], batch_bets=BATCH_BETS,
+                                   **options)
 
     def waiting_agency(self):
-        agency = self.agency(1)
+        """It sends a few batches at a time: all at once they would go to the store whose credit
+        comes first."""
+        agency = self.agency(1, in_flight_batches=4)
         agency.wait_line(AT_THE_BARRIER)
         return agency
 
