@@ -170,3 +170,22 @@ Test(results_answers, rejects_pages_and_shares_of_another_form_or_order, .timeou
     cr_assert_eq(end(&bench, 0, &count, 8, 1, body), STATUS_OK);
     close_bench(&bench);
 }
+
+/* [M-57] */
+Test(results_answers, rejects_an_answer_about_another_attempt, .timeout = 10)
+{
+    struct count_bench bench;
+    struct slice body;
+    uint8_t other[ITEM_BYTES_MAX];
+    size_t bytes = 0;
+    open_bench(&bench);
+    hold(&bench, 0, 5, 0, 1);
+    struct message_count count = ask(&bench, 0, &body);
+    struct item_share share = {.agency = 5,
+                               .attempt = 1,
+                               .seqs = {(const uint8_t[]){0x92, 0, 1}, 3}};
+    cr_assert_eq(item_pack_share(other, sizeof other, &bytes, &share), STATUS_OK);
+    cr_assert_eq(end(&bench, 0, &count, 2, 0, (struct slice){other, bytes}), STATUS_WRONG);
+    cr_assert_eq(end(&bench, 0, &count, 2, 0, body), STATUS_OK);
+    close_bench(&bench);
+}
