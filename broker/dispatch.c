@@ -313,6 +313,13 @@ void dispatch_drop_agency(struct dispatch *dispatch, uint32_t agency)
     dispatch->reach[agency] = 0;
 }
 
+void dispatch_finish_agency(struct dispatch *dispatch, uint32_t agency, uint32_t batches)
+{
+    CHECK(agency < AGENCIES_MAX);
+    if (dispatch->reach[agency] > batches)
+        dispatch_drop_agency(dispatch, agency);
+}
+
 void dispatch_drop_all(struct dispatch *dispatch)
 {
     for (uint32_t i = 0; i < dispatch->queued; i++)

@@ -70,6 +70,9 @@ void dispatch_shift(struct dispatch *dispatch, int64_t by_ms);
 /* An older attempt is over or the agency is excluded; the draw is over: queued batches are
  * released, flights forgotten. */
 void dispatch_drop_agency(struct dispatch *dispatch, uint32_t agency);
+/* The agency has finished with so many batches, all of them durable: where it has reached beyond,
+ * everything of it is dropped, since what it has reached takes of the draw's BATCHES_MAX. */
+void dispatch_finish_agency(struct dispatch *dispatch, uint32_t agency, uint32_t batches);
 void dispatch_drop_all(struct dispatch *dispatch);
 
 /* Queued or in flight in the attempt in force. Borrowed until the next change. */

@@ -207,6 +207,7 @@ enum status broker_finish_member(struct broker *broker, struct member *member,
     member->declaration = entry->declaration;
     member->has_declaration = true;
     member->has_verdict = false;
+    dispatch_finish_agency(broker->dispatch, index, entry->declaration.batches);
     barrier_finish(broker->barrier, member->id);
     return STATUS_OK;
 }

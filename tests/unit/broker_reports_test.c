@@ -250,3 +250,14 @@ Test(broker_reports, the_window_is_0_while_no_bets_were_read_for_a_lease)
     cr_assert(broker_wants_bets(bench.broker));
     cr_assert_gt(bench_poll(&bench, 4, -1).wait.window_bytes, 0);
 }
+
+/* A batch beyond them may still be in flight: the room that it took is the draw's again. */
+Test(broker_reports, a_finished_agency_takes_no_more_room_than_its_batches)
+{
+    bench_hello(&bench, 5, 0);
+    bench_stored(&bench, 50, 4, 0);
+    bench_batch(&bench, 4, BATCHES_MAX - 1);
+    cr_assert_eq(bench_poll(&bench, 4, 1).kind, MESSAGE_FINISHED);
+    bench_batch(&bench, 5, 0);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_FORWARD, 0, NULL, NULL));
+}
