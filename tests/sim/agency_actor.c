@@ -79,6 +79,7 @@ void agency_actor_start(struct world *world, uint32_t index)
     enum status status;
     RUN_CORE(status = agency_create(&terms, &actor->agency));
     actor->is_up = true;
+    actor->is_misled = false;
     actor->paused_until_ms = 0;
     actor->is_reading = false;
     actor->rows_read = 0;
@@ -259,6 +260,27 @@ static bool takes_another_file(struct world *world, struct agency_actor *actor,
     return true;
 }
 
+/* What a broken peer has led to: an attempt with a batch that was not its own, and the next one; or
+ * an end of its own, and it is started again. */
+static bool was_misled(const struct world *world, struct agency_actor *actor,
+                       const struct agency_outcome *outcome)
+{
+    bool is_refused = outcome->cause == AGENCY_CAUSE_REFUSED;
+    enum refusal reason = is_refused ? outcome->refused.reason : REFUSAL_NOT_OPEN;
+    if (world->counts[MISHAP_GARBLE] == 0)
+        return false;
+    if (reason == REFUSAL_REJECTED || reason == REFUSAL_LIMIT ||
+        (reason == REFUSAL_CONFLICT && actor->file.versions_count == 1)) {
+        actor->must_start_over = true;
+        return true;
+    }
+    if (reason == REFUSAL_FINISHED || reason == REFUSAL_LATE)
+        return agency_terms(actor->agency)->starts_over && actor->file.versions_count == 1;
+    return actor->is_misled &&
+           (is_refused || outcome->cause == AGENCY_CAUSE_PROTOCOL ||
+            outcome->cause == AGENCY_CAUSE_COMMITMENT || outcome->cause == AGENCY_CAUSE_RESULT);
+}
+
 /* What is to be tried again: its own patience or memory was over; a process that ended before, by a
  * clock that was ahead or with another attempt, is still heard of; or journals were lost or copied,
  * and the broker that is there now says something else than the one before. */
@@ -286,7 +308,8 @@ static void end(struct world *world, uint32_t index)
     const struct agency_outcome *outcome = agency_outcome(actor->agency);
     int code = agency_exit_code(actor->agency);
     bool goes_on = code == 0 || invariants_allow_end(world, index, outcome);
-    if (!goes_on && !may_try_again(world, actor) && !takes_another_file(world, actor, outcome)) {
+    if (!goes_on && !was_misled(world, actor, outcome) && !may_try_again(world, actor) &&
+        !takes_another_file(world, actor, outcome)) {
         world_violate(world, "[ends] agency %u ends with %d: cause %d, refusal %s", index + 1, code,
                       (int)outcome->cause,
                       outcome->cause == AGENCY_CAUSE_REFUSED ? refusal_text(outcome->refused.reason)
@@ -308,13 +331,16 @@ static struct slice take_letter(struct world *world, uint32_t index, const struc
 {
     struct agency_actor *actor = &world->agencies[index];
     struct message message;
+    struct agency_before before;
     struct slice body = letter->frames_count > 1 ? letter->frames[1] : (struct slice){0};
     CHECK(message_decode(letter->frames[0], &message) == STATUS_OK);
     world_trace_message(world, "  heard by agency", index + 1, &message);
+    garble_look_at_agency(actor, letter, &before);
     if (letter->line == LINE_WINNERS)
         agency_on_published(actor->agency, world->now_ms, &message);
     else if (letter->token == actor->token) /* CORRELATE drops the others */
         RUN_CORE(agency_on_reply(actor->agency, world->now_ms, &message, body));
+    garble_judge_agency(world, actor, letter, &before);
     return body;
 }
 

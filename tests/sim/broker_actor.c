@@ -110,6 +110,7 @@ static void reset_account(struct world *world, struct broker_actor *actor)
     actor->turned_at_ms = world->now_ms;
     actor->awake_ms = 0;
     actor->journal_has_failed = false;
+    actor->is_misled = false;
     actor->welcomed_count = 0;
     actor->registrations_count = 0;
     memset(actor->registrations, 0, sizeof actor->registrations);
@@ -188,7 +189,7 @@ static void end_by_itself(struct world *world, uint32_t index, enum status verdi
                           const char *problem)
 {
     struct broker_actor *actor = &world->brokers[index];
-    if (is_machines(world, verdict)) {
+    if (is_machines(world, verdict) || (verdict == STATUS_CONFIG && actor->is_misled)) {
         world_trace(world, "broker %u ends: %s", index, problem);
         broker_actor_crash(world, index);
         return;
@@ -219,9 +220,11 @@ static void take_bets(struct world *world, struct broker_actor *actor, struct le
     const struct letter spoken = *letter; /* the core may free it */
     struct broker_before before;
     stranger_look(actor, letter, &before);
+    garble_look_at_broker(actor, letter, &before);
     RUN_CORE(broker_on_bets(actor->broker, header, is_batch ? letter->frames[1].bytes : 0,
                             is_batch ? letter : NULL, world->now_ms));
     stranger_judge(world, actor, &spoken, &before);
+    garble_judge_broker(world, actor, &spoken, &before);
     if (!is_batch)
         letter_free(letter);
 }
@@ -248,8 +251,7 @@ static void queue_bets(struct broker_actor *actor, struct letter *letter)
     actor->waiting[actor->waiting_count++] = letter;
 }
 
-/* The routing id of a worker's connection; the answer's token of a request. */
-static uint64_t peer_of(const struct letter *letter)
+uint64_t broker_actor_peer(const struct letter *letter)
 {
     return letter->line == LINE_UP ? (letter->connection << 8 | letter->party)
                                    : (letter->token << 8 | letter->party);
@@ -266,15 +268,17 @@ struct registration *world_registration(struct broker_actor *actor, uint64_t pee
 /* The world keeps its own account of who registered. */
 static void note_worker(struct broker_actor *actor, const struct letter *letter)
 {
-    struct registration *registration = world_registration(actor, peer_of(letter));
+    struct registration *registration = world_registration(actor, broker_actor_peer(letter));
     struct message message;
     if (letter->is_strange || message_decode(letter->frames[0], &message) != STATUS_OK)
         return;
+    if (message.kind == MESSAGE_FENCED || (message.kind == MESSAGE_REGISTER && letter->garbled))
+        return; /* no word of this registration: of an older broker's, or it is dismissed */
     if (registration == NULL && message.kind == MESSAGE_REGISTER)
         registration = &actor->registrations[actor->registrations_count++ % REGISTRATIONS_MAX];
     if (message.kind == MESSAGE_REGISTER)
         *registration = (struct registration){
-            .peer = peer_of(letter),
+            .peer = broker_actor_peer(letter),
             .store = message.registration.store,
             .opening = message.registration.opening,
         };
@@ -286,7 +290,7 @@ static void note_worker(struct broker_actor *actor, const struct letter *letter)
 static void check_answer(struct world *world, struct broker_actor *actor,
                          const struct letter *letter, size_t records_before)
 {
-    const struct registration *registration = world_registration(actor, peer_of(letter));
+    const struct registration *registration = world_registration(actor, broker_actor_peer(letter));
     for (size_t i = records_before; i < records_count(actor->records); i++) {
         const struct record *record = records_at(actor->records, i);
         if (record->kind == RECORD_FOUND &&
@@ -301,17 +305,18 @@ static void take_letter(struct world *world, struct broker_actor *actor, struct 
     size_t records_before = records_count(actor->records);
     struct broker_before before;
     stranger_look(actor, letter, &before);
+    garble_look_at_broker(actor, letter, &before);
     switch (letter->line) {
     case LINE_BETS:
         queue_bets(actor, letter);
         return;
     case LINE_REQUEST:
-        RUN_CORE(broker_on_request(actor->broker, peer_of(letter), letter->frames[0], world->now_ms,
-                                   world->now_ms));
+        RUN_CORE(broker_on_request(actor->broker, broker_actor_peer(letter), letter->frames[0],
+                                   world->now_ms, world->now_ms));
         break;
     case LINE_UP:
         note_worker(actor, letter);
-        RUN_CORE(broker_on_worker(actor->broker, peer_of(letter), letter->frames[0],
+        RUN_CORE(broker_on_worker(actor->broker, broker_actor_peer(letter), letter->frames[0],
                                   letter->frames_count > 1 ? letter->frames[1] : nothing,
                                   world->now_ms));
         check_answer(world, actor, letter, records_before);
@@ -323,6 +328,7 @@ static void take_letter(struct world *world, struct broker_actor *actor, struct 
         CHECK(letter->line == LINE_UP);
     }
     stranger_judge(world, actor, letter, &before);
+    garble_judge_broker(world, actor, letter, &before);
     letter_free(letter);
 }
 

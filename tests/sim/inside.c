@@ -23,3 +23,41 @@ bool inside_store_is_registered(const struct broker *broker, uint32_t slot, uint
     *peer = store->peer;
     return store->state == STORE_REGISTERED;
 }
+
+bool inside_knows_peer(const struct broker *broker, uint64_t peer)
+{
+    return stores_find(broker->stores, peer) >= 0;
+}
+
+bool inside_is_registering(const struct broker *broker, uint64_t peer)
+{
+    int slot = stores_find(broker->stores, peer);
+    return slot >= 0 && stores_at(broker->stores, (uint32_t)slot)->state == STORE_REGISTERING;
+}
+
+/* The slot of a store that is registered with a broker that does not recover; -1: it is not. */
+static int find_registered(const struct broker *broker, uint64_t peer)
+{
+    int slot = stores_find(broker->stores, peer);
+    bool is_heard = slot >= 0 && broker->recovery == NULL &&
+                    stores_at(broker->stores, (uint32_t)slot)->state == STORE_REGISTERED;
+    return is_heard ? slot : -1;
+}
+
+uint32_t inside_live_question(const struct broker *broker, uint64_t peer, uint32_t draw,
+                              uint64_t epoch, uint32_t question)
+{
+    int slot = find_registered(broker, peer);
+    if (slot < 0 || draw != broker->draw || broker->state != DRAW_SEALED ||
+        epoch != broker->own.number ||
+        results_live_question(broker->results, (uint32_t)slot) != question)
+        return 0;
+    return question;
+}
+
+bool inside_has_seal_to_hear(const struct broker *broker, uint64_t peer, uint32_t draw)
+{
+    return find_registered(broker, peer) >= 0 && draw == broker->draw && broker->manifest != NULL &&
+           broker->state != DRAW_OPEN && broker->state != DRAW_VOIDING &&
+           broker->state != DRAW_VOID;
+}

@@ -138,7 +138,7 @@ static bool is_number(const char *text)
 
 int main(int argc, char **argv)
 {
-    struct order order = {.count = 1, .allowed = mishap_bit(MISHAPS) - 1};
+    struct order order = {.count = 1, .allowed = mishaps_all()};
     int at = 2;
     if (argc < 2 || argc > 4 || !is_number(argv[1]))
         return usage();

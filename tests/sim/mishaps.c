@@ -410,4 +410,5 @@ void world_heal(struct world *world)
     broker_actor_crash(world, old);
     world->brokers[old].starts_at_ms = INT64_MAX;
     broker_actor_connect_all(world);
+    garble_heal(world);
 }

@@ -20,6 +20,8 @@ enum line {
     LINES
 };
 
+struct garble_row;
+
 enum { LETTER_FRAMES = 3, PARTIES_MAX = 16 };
 
 /* One message on its way. */
@@ -27,12 +29,13 @@ struct letter {
     int64_t at_ms;  /* when it arrives */
     uint64_t order; /* breaks ties: sent earlier, arrives earlier */
     enum line line;
-    uint32_t party;      /* which agency or worker */
-    uint64_t connection; /* of that party on that line */
-    uint32_t broker;     /* which one the connection leads to */
-    uint64_t token;      /* REQUEST, REPLY: which request */
-    bool is_strange;     /* it came over no connection: a stranger says it */
-    bool is_nonsense;    /* and it must not change the broker */
+    uint32_t party;                   /* which agency or worker */
+    uint64_t connection;              /* of that party on that line */
+    uint32_t broker;                  /* which one the connection leads to */
+    uint64_t token;                   /* REQUEST, REPLY: which request */
+    bool is_strange;                  /* it came over no connection: a stranger says it */
+    bool is_nonsense;                 /* and it must not change the broker */
+    const struct garble_row *garbled; /* what is wrong with it; NULL: nothing (garble.h) */
     struct slice frames[LETTER_FRAMES];
     uint32_t frames_count;
     uint8_t *bytes; /* owned: what the frames lead into */

@@ -67,7 +67,7 @@ static bool one_in(struct dice *dice, uint32_t cases)
 
 static uint32_t choose_mishaps(struct dice *dice)
 {
-    uint32_t faults = mishap_bit(MISHAPS) - 1;
+    uint32_t faults = mishaps_all();
     if (one_in(dice, 4)) {
         faults &= ~(LOSE_BATCHES | DIVIDE);
         if (one_in(dice, 2))

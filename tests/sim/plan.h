@@ -44,7 +44,8 @@ enum {
     X(DISK, "disk", "operations of disks that failed, of stores and journals")                \
     X(STRANGER, "stranger", "messages of a stranger who speaks nonsense")                     \
     X(HALF, "half-open", "connections that passed nothing on until they were dialed anew")    \
-    X(ROT_MANIFEST, "rot-manifest", "stored manifests that lost a bit")
+    X(ROT_MANIFEST, "rot-manifest", "stored manifests that lost a bit")                       \
+    X(GARBLE, "garble", "letters of broken peers, with something wrong in them")
 
 enum mishap {
 #define X(kind, name, text) MISHAP_##kind,
@@ -57,6 +58,12 @@ enum mishap {
 static inline uint32_t mishap_bit(enum mishap mishap)
 {
     return UINT32_C(1) << mishap;
+}
+
+/* Every kind. */
+static inline uint32_t mishaps_all(void)
+{
+    return UINT32_MAX >> (32 - MISHAPS);
 }
 
 const char *mishap_name(enum mishap mishap);

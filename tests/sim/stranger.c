@@ -324,7 +324,7 @@ void stranger_look(const struct broker_actor *actor, const struct letter *letter
                    struct broker_before *before)
 {
     const char *problem;
-    if (!letter->is_strange)
+    if (!letter->is_strange && letter->garbled == NULL)
         return;
     before->verdict = broker_verdict(actor->broker, &problem);
     before->records = records_count(actor->records);

@@ -37,7 +37,8 @@ static bool find_batch(const struct world *world, const struct message *told, ui
     const struct message_wait *wait = &told->wait;
     const struct agency_actor *actor = &world->agencies[wait->agency - 1];
     if (!actor->is_up || actor->file.versions_count > 1 || world_has_two_truths(world) ||
-        told->draw != actor->draw || seq >= agency_cuts(actor->agency)->count)
+        told->draw != actor->draw || wait->attempt != agency_attempt(actor->agency) ||
+        seq >= agency_cuts(actor->agency)->count)
         return false;
     const struct cut *cut = cuts_at(agency_cuts(actor->agency), seq);
     *batch = (struct batch_record){

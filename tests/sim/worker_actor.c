@@ -36,6 +36,8 @@ void worker_actor_start(struct world *world, uint32_t index)
     }
     disk_begin(&actor->disk, actor->store);
     actor->is_up = true;
+    actor->is_misled = false;
+    actor->is_asked_twice = false;
     actor->paused_until_ms = 0;
     enum status status;
     RUN_CORE(status = outbox_create(WORKER_OUTBOX_MESSAGES, WORKER_OUTBOX_BYTES, &actor->outbox));
@@ -139,7 +141,10 @@ static void receive(struct world *world, uint32_t index, const struct letter *le
 {
     struct worker_actor *actor = &world->workers[index];
     bool must_refuse = is_outdated(actor, letter);
+    struct worker_before before;
+    garble_look_at_worker(actor, letter, &before);
     RUN_CORE(worker_receive(actor->worker, letter->frames, letter->frames_count, world->now_ms));
+    garble_judge_worker(world, actor, letter, &before);
     for (size_t i = 0; must_refuse && i < outbox_count(actor->outbox); i++) {
         struct message message;
         CHECK(message_decode(outbox_at(actor->outbox, i)->header, &message) == STATUS_OK);
@@ -153,8 +158,10 @@ static void receive(struct world *world, uint32_t index, const struct letter *le
 }
 
 /* How a process may end by itself: it was told to; a sync failed; not even the reserve had room for
- * a seal; another process has opened the store, or a copy of it, since; its machine failed. */
-static bool may_end(const struct world *world, const struct worker_ending *ending)
+ * a seal; another process has opened the store, or a copy of it, since; its machine failed; what it
+ * said was garbled. */
+static bool may_end(const struct world *world, const struct worker_actor *actor,
+                    const struct worker_ending *ending)
 {
     bool is_copy = ending->status == STATUS_REFUSED && ending->dismissal == DISMISSAL_OPENING;
     bool is_memory = ending->status == STATUS_NO_MEMORY && machine_memory_failures() > 0;
@@ -162,7 +169,8 @@ static bool may_end(const struct world *world, const struct worker_ending *endin
                    (machine_disk_failures() > 0 || world->counts[MISHAP_ROT_MANIFEST] > 0);
     return (ending->status == STATUS_OK && world->counts[MISHAP_TERM] > 0) ||
            ending->status == STATUS_SYNC || ending->status == STATUS_FULL || is_memory || is_disk ||
-           (is_copy && world->counts[MISHAP_COPIED_STORE] > 0);
+           (is_copy && world->counts[MISHAP_COPIED_STORE] > 0) ||
+           (ending->status == STATUS_REFUSED && actor->is_misled);
 }
 
 void worker_actor_lose_store(struct world *world, uint32_t index)
@@ -203,10 +211,10 @@ void worker_actor_turn(struct world *world, uint32_t index, struct letter *lette
     if (worker_state(actor->worker) != WORKER_OVER)
         return;
     struct worker_ending ending = worker_ending(actor->worker);
-    if (!may_end(world, &ending))
+    if (!may_end(world, actor, &ending))
         world_violate(world, "[ends] worker %u ended: %s, %s", index, status_text(ending.status),
                       ending.status == STATUS_REFUSED ? dismissal_text(ending.dismissal) : "");
     worker_actor_crash(world, index);
-    if (ending.status == STATUS_REFUSED)
+    if (ending.status == STATUS_REFUSED && !actor->is_misled)
         take_empty_store(world, index);
 }

@@ -73,6 +73,7 @@ void world_create(struct world *world, const struct world_plan *plan)
     world->strange_dice = (struct dice){plan->seed ^ 0x57a6e};
     world->half_dice = (struct dice){plan->seed ^ 0x4a1f};
     world->manifest_dice = (struct dice){plan->seed ^ 0x3a1f};
+    world->garble_dice = (struct dice){plan->seed ^ 0x6a4b1e};
     machine_reset();
     world_wear_out(world);
     world->now_ms = 1000;
@@ -187,15 +188,9 @@ static bool is_current(const struct world *world, const struct letter *letter)
     return letter->connection == network_connection(world->network, letter->line, letter->party);
 }
 
-void world_deliver(struct world *world, struct letter *letter)
+void world_hand_over(struct world *world, struct letter *letter)
 {
     uint32_t party = letter->party;
-    int64_t until_ms = paused_until(world, letter);
-    if (until_ms > world->now_ms) {
-        network_postpone(world->network, letter, until_ms);
-        return;
-    }
-    stranger_hear(world, letter);
     switch (letter->line) {
     case LINE_BETS:
     case LINE_REQUEST:
@@ -219,6 +214,18 @@ void world_deliver(struct world *world, struct letter *letter)
         break;
     }
     letter_free(letter);
+}
+
+void world_deliver(struct world *world, struct letter *letter)
+{
+    int64_t until_ms = paused_until(world, letter);
+    if (until_ms > world->now_ms) {
+        network_postpone(world->network, letter, until_ms);
+        return;
+    }
+    stranger_hear(world, letter);
+    if (!garble_deliver(world, letter))
+        world_hand_over(world, letter);
 }
 
 static void wake_up(struct world *world)

@@ -52,6 +52,7 @@ struct broker_actor {
     bool needs_recovery;      /* is started with --recover */
     uint32_t voids;           /* is started with --void; 0: without */
     bool dies_before_sending; /* in this turn (exhaust.c) */
+    bool is_misled;           /* a store has told it of another seal: garbled */
     struct broker_options options;
     struct broker *broker;
     struct outbox *outbox;
@@ -87,6 +88,8 @@ struct worker_actor {
     struct outbox *outbox;
     int64_t due_at_ms;
     int64_t starts_at_ms; /* while it is down */
+    bool is_misled;       /* since its start a letter from or to it was garbled */
+    bool is_asked_twice;  /* a COUNT was: it may tell the same pages again */
     uint64_t commits_seen;
     uint32_t sealed_before; /* draws that had a seal when its turn began: bits */
 };
@@ -97,6 +100,7 @@ struct agency_actor {
     int64_t paused_until_ms; /* stopped like by SIGSTOP */
     bool has_stored;         /* its winners are on disk */
     bool is_done;            /* and it has ended, in the last draw */
+    bool is_misled;          /* since its start a letter from or to it was garbled */
     uint32_t draw;
     struct agency *agency;
     struct outbox *outbox;
@@ -127,6 +131,7 @@ struct world {
     struct dice strange_dice;  /* likewise */
     struct dice half_dice;     /* likewise */
     struct dice manifest_dice; /* likewise */
+    struct dice garble_dice;   /* likewise */
     struct letter *overheard[OVERHEARD_MAX]; /* owned; by the stranger */
     uint32_t overheard_count;
     struct network *network;
@@ -183,6 +188,9 @@ bool world_has_more(struct world *world, int64_t *due_at_ms);
 /* Gives a letter to the one that it is for, unless he is stopped. */
 void world_deliver(struct world *world, struct letter *letter);
 
+/* Whoever is there takes it; in: he is not stopped. */
+void world_hand_over(struct world *world, struct letter *letter);
+
 /* When it has something to do besides reading letters, or is started. INT64_MAX: never. */
 int64_t world_broker_due(const struct world *world, uint32_t index);
 int64_t world_worker_due(const struct world *world, uint32_t index);
@@ -212,6 +220,8 @@ void broker_actor_start(struct world *world, uint32_t index);
 bool broker_actor_crash(struct world *world, uint32_t index);
 /* One turn: the letter (NULL: only time), tick, transaction, sending. Takes the letter over. */
 void broker_actor_turn(struct world *world, uint32_t index, struct letter *letter);
+/* The routing id of a worker's connection; the answer's token of a request. */
+uint64_t broker_actor_peer(const struct letter *letter);
 /* broker_post.c: connects to the address whoever has no connection; a message leaves a broker. */
 void broker_actor_connect_all(struct world *world);
 void broker_actor_send(struct world *world, uint32_t index, const struct outbound *sent);
@@ -220,17 +230,52 @@ void broker_actor_send(struct world *world, uint32_t index, const struct outboun
 void stranger_hear(struct world *world, const struct letter *letter);
 void stranger_speak(struct world *world);
 void stranger_forget(struct world *world);
-/* A broker before it takes a letter, if a stranger says it; and what it made of it. */
+/* A broker before it takes a letter, if a stranger says it or it is garbled; and what it made of
+ * it. */
 struct broker_before {
     size_t records;
     size_t outbox;
     uint64_t fingerprint;
     enum status verdict;
+    bool is_registering; /* the store that sent a garbled one */
+    bool has_manifest;   /* of the draw that it is about */
+    uint32_t question;   /* that it answers; 0: none that is live */
 };
 void stranger_look(const struct broker_actor *actor, const struct letter *letter,
                    struct broker_before *before);
 void stranger_judge(struct world *world, const struct broker_actor *actor,
                     const struct letter *letter, const struct broker_before *before);
+
+/* garble.c: hands the letter over, and a garbled one beside it or in its place. returns false when
+ * nothing is garbled: then nobody has it yet. */
+bool garble_deliver(struct world *world, struct letter *letter);
+/* Whoever was misled is started anew. */
+void garble_heal(struct world *world);
+/* garble_fate.c: a receiver before it takes a garbled letter, and what it made of it. */
+void garble_look_at_broker(const struct broker_actor *actor, const struct letter *letter,
+                           struct broker_before *before);
+void garble_judge_broker(struct world *world, struct broker_actor *actor,
+                         const struct letter *letter, const struct broker_before *before);
+struct worker_before {
+    uint64_t fingerprint;
+    size_t outbox;
+    size_t seals;
+    uint32_t questions;
+    uint32_t puts;
+    bool reads_back;
+};
+void garble_look_at_worker(const struct worker_actor *actor, const struct letter *letter,
+                           struct worker_before *before);
+void garble_judge_worker(struct world *world, const struct worker_actor *actor,
+                         const struct letter *letter, const struct worker_before *before);
+struct agency_before {
+    uint64_t fingerprint;
+    bool is_awaited; /* the agency waits for it */
+};
+void garble_look_at_agency(const struct agency_actor *actor, const struct letter *letter,
+                           struct agency_before *before);
+void garble_judge_agency(struct world *world, const struct agency_actor *actor,
+                         const struct letter *letter, const struct agency_before *before);
 
 void worker_actor_start(struct world *world, uint32_t index);
 bool worker_actor_crash(struct world *world, uint32_t index);
