@@ -398,3 +398,14 @@ Test(worker_disk, marks_a_forgotten_draw_once)
     }
     cr_expect_eq(world.notes[NOTE_FORGOTTEN], 1);
 }
+
+Test(worker_disk, forgets_each_of_two_draws_that_it_is_told_together)
+{
+    forward(7, 1, 0, 3);
+    fixture_wait(&world, 100);
+    broker_says_kind(&world, MESSAGE_FORGET, 1);
+    broker_says_kind(&world, MESSAGE_FORGET, 2);
+    fixture_settle(&world);
+    cr_expect_eq(world.notes[NOTE_FORGOTTEN], 2);
+    cr_expect_eq(store_memory_count_durable(world.store), 0);
+}
