@@ -30,7 +30,7 @@ AGENCY_SHELL := output source scanner cutter payloads reader outgoing line winne
 SORTEO := names rows sample
 SUPPORT := sim/arena sim/machine sim/journal_memory unit/broker_bench sim/store_image \
     sim/store_memory unit/store_contract unit/worker_fixture
-SIM := plan file network trace garble garble_change garble_fate garbled_to_broker \
+SIM := plan file network trace mistake garble garble_change garble_fate garbled_to_broker \
     garbled_from_broker broker_actor broker_post worker_actor agency_actor told \
     inside invariants mishaps stranger world choices states parts part_barrier part_ledger part_count
 SIM_MAINS := main exhaust

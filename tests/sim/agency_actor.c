@@ -277,8 +277,9 @@ static bool was_misled(const struct world *world, struct agency_actor *actor,
     if (reason == REFUSAL_FINISHED || reason == REFUSAL_LATE)
         return agency_terms(actor->agency)->starts_over && actor->file.versions_count == 1;
     return actor->is_misled &&
-           (is_refused || outcome->cause == AGENCY_CAUSE_PROTOCOL ||
-            outcome->cause == AGENCY_CAUSE_COMMITMENT || outcome->cause == AGENCY_CAUSE_RESULT);
+           (is_refused || outcome->cause == AGENCY_CAUSE_BATCHES ||
+            outcome->cause == AGENCY_CAUSE_PROTOCOL || outcome->cause == AGENCY_CAUSE_COMMITMENT ||
+            outcome->cause == AGENCY_CAUSE_RESULT);
 }
 
 /* What is to be tried again: its own patience or memory was over; a process that ended before, by a

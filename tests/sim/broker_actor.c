@@ -33,10 +33,11 @@ static void hang_up_all(struct world *world, uint32_t index)
 
 /* -- life -- */
 
-static struct broker_options options_of(struct world *world, const struct broker_actor *actor)
+struct broker_options broker_actor_options(const struct world *world,
+                                           const struct broker_actor *actor)
 {
     static const uint32_t roster[WORLD_AGENCIES_MAX] = {1, 2, 3, 4, 5, 6};
-    struct broker_options options = {
+    return (struct broker_options){
         .terms = {.number = {.draw = 1,
                              .range_last = FILE_NUMBER_LAST,
                              .is_given = !world->plan.draws_number,
@@ -52,9 +53,14 @@ static struct broker_options options_of(struct world *world, const struct broker
         .store_grace_ms = WORLD_GRACE_MS,
         .lease_ms = LEASE_MS,
         .queue_bytes = WORLD_QUEUE_BYTES,
-        .recover_stores = actor->needs_recovery ? world->plan.workers : 0,
+        .recover_stores = actor->needs_recovery ? world->plan.workers : actor->recovers,
         .void_draw = actor->voids,
     };
+}
+
+static struct broker_options options_of(struct world *world, const struct broker_actor *actor)
+{
+    struct broker_options options = broker_actor_options(world, actor);
     for (size_t i = 0; i < DIGEST_BYTES; i++)
         options.secret.bytes[i] = (uint8_t)dice_roll(&world->dice);
     return options;
@@ -129,8 +135,10 @@ void broker_actor_start(struct world *world, uint32_t index)
     struct journal_memory *journal = world->journals[actor->journal];
     const char *problem;
 
+    mistake_start(world, index);
     copy_before_opening(world, actor);
     actor->options = options_of(world, actor);
+    actor->recovers = 0;
     reset_account(world, actor);
     if (create_core(actor, journal) != STATUS_OK) {
         broker_actor_crash(world, index);

@@ -12,6 +12,7 @@ enum {
     /* Of letters, in the mildest world. */
     COMMON_MILLIONTHS = 400, /* of which there are many */
     RARE_MILLIONTHS = 4000,
+    LAST_MILLIONTHS = 12000, /* of which each party has a few in a draw, after the barrier */
     CANDIDATES_MAX = 64,
 };
 
@@ -31,6 +32,21 @@ static bool is_common(enum message_kind kind)
            kind == MESSAGE_WAIT || kind == MESSAGE_FINISHED || kind == MESSAGE_PING ||
            kind == MESSAGE_PONG || kind == MESSAGE_FORWARD || kind == MESSAGE_STORED ||
            kind == MESSAGE_CREDIT;
+}
+
+static bool is_of_the_last(enum message_kind kind)
+{
+    return kind == MESSAGE_SEAL || kind == MESSAGE_SEALED || kind == MESSAGE_COUNT ||
+           kind == MESSAGE_FOUND || kind == MESSAGE_COUNTED || kind == MESSAGE_RESULT ||
+           kind == MESSAGE_WINNERS || kind == MESSAGE_NOT_YET || kind == MESSAGE_DIGESTS ||
+           kind == MESSAGE_DIGEST_PAGE || kind == MESSAGE_MANIFEST || kind == MESSAGE_MANIFEST_PART;
+}
+
+static uint32_t millionths_of(enum message_kind kind)
+{
+    if (is_common(kind))
+        return COMMON_MILLIONTHS;
+    return is_of_the_last(kind) ? LAST_MILLIONTHS : RARE_MILLIONTHS;
 }
 
 /* One of the rows for such a letter; NULL: there is none. */
@@ -196,8 +212,7 @@ bool garble_deliver(struct world *world, struct letter *letter)
     if (!world_may(world, MISHAP_GARBLE) || !is_heard(world, letter) ||
         message_decode(letter->frames[0], &garbling.message) != STATUS_OK)
         return false;
-    uint32_t millionths = is_common(garbling.message.kind) ? COMMON_MILLIONTHS : RARE_MILLIONTHS;
-    if (!dice_happens(dice, millionths * world->plan.harshness))
+    if (!dice_happens(dice, millionths_of(garbling.message.kind) * world->plan.harshness))
         return false;
     const struct garble_row *row = choose_row(dice, letter->line, garbling.message.kind);
     struct letter *made = row == NULL ? NULL : make_letter(&garbling, row);

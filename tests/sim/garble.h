@@ -87,6 +87,9 @@ bool garble_winner(struct garbling *garbling);       /* number, seq or row of on
 bool garble_winners_twice(struct garbling *garbling);
 bool garble_share(struct garbling *garbling); /* agency, attempt or seqs of one of them */
 bool garble_shares_twice(struct garbling *garbling);
+bool garble_share_lost(struct garbling *garbling); /* the last one of several */
+/* The first part of two; the other one never comes. */
+bool garble_manifest_half(struct garbling *garbling);
 bool garble_manifest(
     struct garbling *garbling); /* a byte of it, so that nothing follows any more */
 /* Digest, body or count of a BATCH, of which a header and its body stand at these frames. */

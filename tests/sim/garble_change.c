@@ -5,6 +5,7 @@
 #include "proto/wire/item.h"
 #include "proto/wire/manifest.h"
 #include "proto/wire/pack.h"
+#include "proto/wire/seqset.h"
 #include "tests/sim/garble.h"
 
 static struct slice *last_frame(struct garbling *garbling)
@@ -98,10 +99,28 @@ bool garble_winners_twice(struct garbling *garbling)
 
 /* -- shares -- */
 
-static void change_share(struct dice *dice, struct item_share *share)
+/* Of its seqs the first range alone, one longer. */
+static void lengthen(struct item_share *share, uint8_t *room)
+{
+    struct range_cursor cursor;
+    struct range range;
+    struct packer packer;
+    CHECK(range_open(&cursor, share->seqs) == STATUS_OK);
+    CHECK(range_next(&cursor, &range) == STATUS_OK);
+    pack_begin(&packer, room, ITEM_BYTES_MAX);
+    pack_array(&packer, 2);
+    pack_unsigned(&packer, range.first);
+    pack_unsigned(&packer, range.count + 1);
+    share->seqs = (struct slice){room, packer.bytes};
+}
+
+static void change_share(struct dice *dice, struct item_share *share, uint8_t *room)
 {
     static const uint8_t elsewhere[] = {0x92, 0xcd, 0x13, 0x88, 1}; /* [5000, 1] */
-    switch (dice_below(dice, 3)) {
+    switch (dice_below(dice, 4)) {
+    case 3:
+        lengthen(share, room);
+        return;
     case 0:
         share->agency += FAR_AWAY;
         return;
@@ -128,7 +147,7 @@ bool garble_share(struct garbling *garbling)
     at = 0;
     for (uint32_t i = 0; item_next_share(*body, &at, &share) == STATUS_OK; i++) {
         if (i == chosen)
-            change_share(garbling->dice, &share);
+            change_share(garbling->dice, &share, garbling->header);
         CHECK(item_pack_share(garbling->room, GARBLE_ROOM_BYTES, &bytes, &share) == STATUS_OK);
     }
     *body = (struct slice){garbling->room, bytes};
@@ -141,7 +160,29 @@ bool garble_shares_twice(struct garbling *garbling)
     return body_twice(garbling);
 }
 
+bool garble_share_lost(struct garbling *garbling)
+{
+    struct slice *body = last_frame(garbling);
+    struct item_share share;
+    size_t begins = 0;
+    size_t at = 0;
+    for (size_t next = 0; item_next_share(*body, &next, &share) == STATUS_OK; at = next)
+        begins = at;
+    body->bytes = begins;
+    return garbling->message.counted.items-- > 1;
+}
+
 /* -- manifests and batches -- */
+
+bool garble_manifest_half(struct garbling *garbling)
+{
+    struct message_part *part = &garbling->message.part;
+    part->parts = 2;
+    part->manifest_bytes = CHUNK_BYTES_MAX + 1;
+    memset(garbling->room, 0, CHUNK_BYTES_MAX);
+    garbling->frames[1] = (struct slice){garbling->room, CHUNK_BYTES_MAX};
+    return garbling->frames_count == 2;
+}
 
 /* Plans and attempts are not in the root: a change of them nobody can find out. */
 bool garble_manifest(struct garbling *garbling)

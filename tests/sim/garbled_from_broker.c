@@ -3,6 +3,7 @@
 
 #include "agency/inner.h"
 #include "proto/wire/check.h"
+#include "proto/wire/limits.h"
 #include "tests/sim/garble.h"
 
 /* -- agencies -- */
@@ -31,18 +32,75 @@ static bool refuse_another(struct garbling *garbling)
     return names_somebody(&garbling->message);
 }
 
+/* Of that kind, as far as it is read before it is known to answer nothing. */
+static struct message reply_of(const struct garbling *garbling, enum message_kind kind)
+{
+    struct message reply = {.kind = kind, .draw = hearer(garbling)->terms.draw};
+    if (kind == MESSAGE_ADMITTED)
+        reply.admitted = (struct message_admitted){.attempt = 1,
+                                                   .plan = {1, BATCH_BYTES_MIN, false},
+                                                   .frame_bytes_max = FRAME_BYTES_MAX,
+                                                   .batch_bytes_max = BATCH_BYTES_MAX,
+                                                   .batches_max = BATCHES_MAX,
+                                                   .phase = PHASE_OPEN};
+    else if (kind == MESSAGE_WAIT)
+        reply.wait = (struct message_wait){.attempt = 1, .phase = PHASE_OPEN};
+    else if (kind == MESSAGE_DIGEST_PAGE)
+        reply.digest_page.attempt = 1;
+    else if (kind == MESSAGE_NOT_YET)
+        reply.not_yet.phase = PHASE_OPEN;
+    reply.ok.agency = garbling->letter->party + 1; /* the first field of each */
+    return reply;
+}
+
 /* What answers no request, or another one than is out. */
 static bool answer_with_another_kind(struct garbling *garbling)
 {
-    struct message message = {.kind = MESSAGE_OK,
-                              .draw = hearer(garbling)->terms.draw,
-                              .ok = {garbling->letter->party + 1}};
-    if (garbling->message.kind == MESSAGE_OK)
-        message.kind = MESSAGE_BYE;
-    else if (hearer(garbling)->asked.kind == MESSAGE_BYE)
+    static const struct {
+        enum message_kind kind;
+        enum message_kind request;
+    } kinds[] = {
+        {MESSAGE_OK, MESSAGE_BYE},          {MESSAGE_ADMITTED, MESSAGE_HELLO},
+        {MESSAGE_WAIT, MESSAGE_POLL},       {MESSAGE_DIGEST_PAGE, MESSAGE_DIGESTS},
+        {MESSAGE_NOT_YET, MESSAGE_WINNERS}, {MESSAGE_RESULT, MESSAGE_WINNERS},
+        {MESSAGE_BYE, MESSAGE_BATCH},
+    };
+    uint32_t chosen = dice_below(garbling->dice, sizeof kinds / sizeof *kinds);
+    enum message_kind asked = hearer(garbling)->asked.kind;
+    if (asked == kinds[chosen].request ||
+        (asked == MESSAGE_POLL && kinds[chosen].kind == MESSAGE_RESULT))
         return false;
-    garbling->message = message;
+    garbling->message = reply_of(garbling, kinds[chosen].kind);
     garbling->frames_count = 1;
+    return true;
+}
+
+/* No answer to WINNERS, since it is about somebody else. */
+static bool deny_another(struct garbling *garbling)
+{
+    garbling->message = reply_of(garbling, MESSAGE_NOT_YET);
+    garbling->message.not_yet.agency += FAR_AWAY;
+    garbling->frames_count = 1;
+    return hearer(garbling)->asked.kind == MESSAGE_WINNERS;
+}
+
+/* Nothing wrong: it is said of the first batch only, and the agency asks on behind it. */
+static bool admit_in_part(struct garbling *garbling)
+{
+    garbling->message.admitted.upto = garbling->message.admitted.from + 1;
+    return true;
+}
+
+static bool wait_in_part(struct garbling *garbling)
+{
+    garbling->message.wait.upto = garbling->message.wait.from + 1;
+    return true;
+}
+
+/* Its file may have more. */
+static bool admit_few(struct garbling *garbling)
+{
+    garbling->message.admitted.batches_max = 1;
     return true;
 }
 
@@ -131,6 +189,14 @@ static bool tell_a_cut_page(struct garbling *garbling)
     return has_page(garbling) && garble_body_end(garbling);
 }
 
+static bool tell_elsewhere(struct garbling *garbling)
+{
+    garbling->message.result.from += FAR_AWAY;
+    garbling->message.result.upto += FAR_AWAY;
+    garbling->message.result.total += FAR_AWAY;
+    return has_page(garbling);
+}
+
 /* The next page will tell another total. */
 static bool tell_a_part(struct garbling *garbling)
 {
@@ -203,6 +269,10 @@ const struct garble_row garbled_replies[] = {
      BY(admit_with_a_large_plan)},
     {LINE_REPLY, MESSAGE_ADMITTED, "another number", ANYWHERE, FATE_ENDS_AGENCY,
      BY(admit_to_another_number)},
+    {LINE_REPLY, MESSAGE_ADMITTED, "less said", INSTEAD, FATE_BORNE, BY(admit_in_part)},
+    {LINE_REPLY, MESSAGE_ADMITTED, "few batches", INSTEAD, FATE_BORNE, BY(admit_few)},
+    {LINE_REPLY, MESSAGE_WAIT, "less said", INSTEAD, FATE_BORNE, BY(wait_in_part)},
+    {LINE_REPLY, MESSAGE_FINISHED, "less said", INSTEAD, FATE_BORNE, BY(wait_in_part)},
     {LINE_REPLY, MESSAGE_WAIT, "another agency", ANYWHERE, FATE_DROPPED, FIELD(wait.agency, FAR)},
     {LINE_REPLY, MESSAGE_WAIT, "another attempt", ANYWHERE, FATE_DROPPED, FIELD(wait.attempt, FAR)},
     {LINE_REPLY, MESSAGE_WAIT, "another from", ANYWHERE, FATE_DROPPED, FIELD(wait.from, MORE)},
@@ -214,6 +284,8 @@ const struct garble_row garbled_replies[] = {
     {LINE_REPLY, MESSAGE_FINISHED, "a result", ANYWHERE, FATE_BORNE, BY(wait_no_more)},
     {LINE_REPLY, MESSAGE_RESULT, "another agency", ANYWHERE, FATE_DROPPED,
      FIELD(result.agency, FAR)},
+    {LINE_REPLY, MESSAGE_RESULT, "another from", ANYWHERE, FATE_DROPPED, BY(tell_elsewhere)},
+    {LINE_REPLY, MESSAGE_RESULT, "no result of another", ANYWHERE, FATE_DROPPED, BY(deny_another)},
     {LINE_REPLY, MESSAGE_RESULT, "another number", ANYWHERE, FATE_ENDS_AGENCY,
      BY(tell_another_number)},
     {LINE_REPLY, MESSAGE_RESULT, "another seed", ANYWHERE, FATE_ENDS_AGENCY, BY(tell_another_seed)},
@@ -289,6 +361,14 @@ static bool ask_who_that_is(struct garbling *garbling)
     return order_of_one_kind(garbling, MESSAGE_WHO, 0);
 }
 
+/* Before the broker has its inventory, or once more. */
+static bool welcome_early(struct garbling *garbling)
+{
+    (void)order_of_one_kind(garbling, MESSAGE_WELCOME, 0);
+    garbling->message.welcome = (struct message_welcome){LEASE_MS, FRAME_BYTES_MAX};
+    return true;
+}
+
 static bool ask_for_manifest(struct garbling *garbling)
 {
     return order_of_one_kind(garbling, MESSAGE_MANIFEST,
@@ -329,17 +409,6 @@ static bool forward_spoilt(struct garbling *garbling)
     return garble_batch(garbling, 1);
 }
 
-/* The first part of a manifest of two, which never comes to its end. */
-static bool seal_by_halves(struct garbling *garbling)
-{
-    struct message_part *part = &garbling->message.part;
-    part->parts = 2;
-    part->manifest_bytes = CHUNK_BYTES_MAX + 1;
-    memset(garbling->room, 0, CHUNK_BYTES_MAX);
-    garbling->frames[1] = (struct slice){garbling->room, CHUNK_BYTES_MAX};
-    return true;
-}
-
 static bool say_it_again(struct garbling *garbling)
 {
     garbling->is_packed = true;
@@ -354,6 +423,7 @@ const struct garble_row garbled_orders[] = {
     {LINE_DOWN, MESSAGE_WELCOME, "the same", AFTER, FATE_DROPPED, BY(say_it_again)},
     {LINE_DOWN, MESSAGE_WELCOME, "a short lease", INSTEAD, FATE_BORNE, BY(welcome_for_a_moment)},
     {LINE_DOWN, MESSAGE_PING, "a WHO", ANYWHERE, FATE_BORNE, BY(ask_who_that_is)},
+    {LINE_DOWN, MESSAGE_PING, "a WELCOME", ANYWHERE, FATE_BORNE, BY(welcome_early)},
     {LINE_DOWN, MESSAGE_PING, "a MANIFEST", ANYWHERE, FATE_BORNE, BY(ask_for_manifest)},
     {LINE_DOWN, MESSAGE_FORWARD, "a frame too few", ANYWHERE, FATE_DROPPED, BY(garble_frame_lost)},
     {LINE_DOWN, MESSAGE_FORWARD, "another batch", ANYWHERE, FATE_UNHEEDED, BY(forward_another)},
@@ -365,7 +435,7 @@ const struct garble_row garbled_orders[] = {
      FIELD(part.manifest_bytes, MORE)},
     {LINE_DOWN, MESSAGE_SEAL, "another byte", ANYWHERE, FATE_UNHEEDED, BY(garble_manifest)},
     {LINE_DOWN, MESSAGE_SEAL, "another draw", ANYWHERE, FATE_UNHEEDED, BY(order_of_far_draw)},
-    {LINE_DOWN, MESSAGE_SEAL, "a half", ANYWHERE, FATE_BORNE, BY(seal_by_halves)},
+    {LINE_DOWN, MESSAGE_SEAL, "a half", ANYWHERE, FATE_BORNE, BY(garble_manifest_half)},
     {LINE_DOWN, MESSAGE_SEAL, "the same", AFTER, FATE_BORNE, BY(say_it_again)},
     {LINE_DOWN, MESSAGE_SEAL_VOID, "the same", AFTER, FATE_BORNE, BY(say_it_again)},
     {LINE_DOWN, MESSAGE_COUNT, "another root", ANYWHERE, FATE_UNHEEDED, FIELD(count.root, BIT)},

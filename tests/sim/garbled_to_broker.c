@@ -56,6 +56,25 @@ static bool declare_otherwise(struct garbling *garbling)
     }
 }
 
+/* What it may ask, but does not wait for; or what somebody may ask who has no attempt. */
+static bool ask_something_else(struct garbling *garbling)
+{
+    uint32_t attempt = garbling->message.poll.attempt;
+    uint32_t agency = garbling->message.poll.agency;
+    struct message message = {.draw = garbling->message.draw};
+    if (dice_below(garbling->dice, 3) == 0)
+        agency += FAR_AWAY;
+    if (dice_below(garbling->dice, 2) == 0) {
+        message.kind = MESSAGE_WINNERS;
+        message.winners = (struct message_winners){agency, 0};
+    } else {
+        message.kind = MESSAGE_DIGESTS;
+        message.digests = (struct message_digests){agency, attempt, 0};
+    }
+    garbling->message = message;
+    return true;
+}
+
 static bool spoil_batch(struct garbling *garbling)
 {
     return garble_batch(garbling, 0);
@@ -92,6 +111,8 @@ const struct garble_row garbled_requests[] = {
      BY(declare_otherwise)},
     {LINE_REQUEST, MESSAGE_POLL, "another declaration", ANYWHERE, FATE_NOT_JOURNALED,
      BY(declare_otherwise)},
+    {LINE_REQUEST, MESSAGE_POLL, "another request", ANYWHERE, FATE_NOT_JOURNALED,
+     BY(ask_something_else)},
     {LINE_REQUEST, MESSAGE_POLL, "another from", ANYWHERE, FATE_BORNE, FIELD(poll.from, MORE)},
     {LINE_REQUEST, MESSAGE_POLL, "a far round", ANYWHERE, FATE_BORNE, FIELD(poll.round, MOST)},
     {LINE_REQUEST, MESSAGE_POLL, "an older process", AFTER, FATE_BORNE,
@@ -237,6 +258,7 @@ const struct garble_row garbled_reports[] = {
      FIELD(counted.winners, MORE)},
     {LINE_UP, MESSAGE_COUNTED, "more items", ANYWHERE, FATE_ASKED_ANEW, FIELD(counted.items, MORE)},
     {LINE_UP, MESSAGE_COUNTED, "another share", ANYWHERE, FATE_ASKED_ANEW, BY(garble_share)},
+    {LINE_UP, MESSAGE_COUNTED, "a share too few", ANYWHERE, FATE_ASKED_ANEW, BY(garble_share_lost)},
     {LINE_UP, MESSAGE_COUNTED, "shares twice", ANYWHERE, FATE_ASKED_ANEW, BY(garble_shares_twice)},
     {LINE_UP, MESSAGE_COUNTED, "a cut body", ANYWHERE, FATE_ASKED_ANEW, BY(garble_body_end)},
     {LINE_UP, MESSAGE_PONG, "an epoch that is not newer", ANYWHERE, FATE_DROPPED, BY(fence_older)},
@@ -246,6 +268,10 @@ const struct garble_row garbled_reports[] = {
      FIELD(part.root, BIT)},
     {LINE_UP, MESSAGE_MANIFEST_PART, "another size", ANYWHERE, FATE_NOT_JOURNALED,
      FIELD(part.manifest_bytes, MORE)},
+    {LINE_UP, MESSAGE_MANIFEST_PART, "fewer bytes", ANYWHERE, FATE_NOT_JOURNALED,
+     FIELD(part.manifest_bytes, LESS)},
+    {LINE_UP, MESSAGE_MANIFEST_PART, "a half", ANYWHERE, FATE_NOT_JOURNALED,
+     BY(garble_manifest_half)},
     {LINE_UP, MESSAGE_MANIFEST_PART, "a cut body", ANYWHERE, FATE_NOT_JOURNALED,
      BY(garble_body_end)},
     {LINE_UP, MESSAGE_MANIFEST_PART, "another byte", ANYWHERE, FATE_NOT_JOURNALED,

@@ -60,6 +60,14 @@ static uint32_t count_members(const struct page *page)
     return members;
 }
 
+/* Only the operator, a decision, or a recovery without a journal makes a draw void. */
+static void check_void(const struct page *page)
+{
+    if (count(page, RECORD_VOID) > 0 && count(page, RECORD_DECISION) == 0 &&
+        page->world->counts[MISHAP_VOID] == 0 && !world_has_two_truths(page->world))
+        world_violate(page->world, "[once] draw %u is void, and nobody has decided so", page->draw);
+}
+
 static void check_numbers(const struct page *page)
 {
     struct world *world = page->world;
@@ -224,6 +232,7 @@ void invariants_check(struct world *world)
         for (uint32_t draw = 1; draw <= world->plan.draws; draw++) {
             struct page page = {world, world->journals[index], draw};
             check_numbers(&page);
+            check_void(&page);
             check_result(&page);
         }
     }

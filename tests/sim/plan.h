@@ -45,7 +45,8 @@ enum {
     X(STRANGER, "stranger", "messages of a stranger who speaks nonsense")                     \
     X(HALF, "half-open", "connections that passed nothing on until they were dialed anew")    \
     X(ROT_MANIFEST, "rot-manifest", "stored manifests that lost a bit")                       \
-    X(GARBLE, "garble", "letters of broken peers, with something wrong in them")
+    X(GARBLE, "garble", "letters of broken peers, with something wrong in them")              \
+    X(MISTAKE, "mistake", "starts of a broker with other flags than its journal's draw has")
 
 enum mishap {
 #define X(kind, name, text) MISHAP_##kind,

@@ -73,6 +73,7 @@ void world_create(struct world *world, const struct world_plan *plan)
     world->strange_dice = (struct dice){plan->seed ^ 0x57a6e};
     world->half_dice = (struct dice){plan->seed ^ 0x4a1f};
     world->manifest_dice = (struct dice){plan->seed ^ 0x3a1f};
+    world->mistake_dice = (struct dice){plan->seed ^ 0x315a4e};
     world->garble_dice = (struct dice){plan->seed ^ 0x6a4b1e};
     machine_reset();
     world_wear_out(world);

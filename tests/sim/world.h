@@ -50,6 +50,7 @@ struct broker_actor {
     uint32_t journal;         /* which one it has */
     uint32_t twin_journal;    /* a copy made right before it opened its own; 0: none */
     bool needs_recovery;      /* is started with --recover */
+    uint32_t recovers;        /* or by mistake, for so many stores; 0: it is not */
     uint32_t voids;           /* is started with --void; 0: without */
     bool dies_before_sending; /* in this turn (exhaust.c) */
     bool is_misled;           /* a store has told it of another seal: garbled */
@@ -132,6 +133,7 @@ struct world {
     struct dice half_dice;     /* likewise */
     struct dice manifest_dice; /* likewise */
     struct dice garble_dice;   /* likewise */
+    struct dice mistake_dice;  /* likewise */
     struct letter *overheard[OVERHEARD_MAX]; /* owned; by the stranger */
     uint32_t overheard_count;
     struct network *network;
@@ -216,6 +218,11 @@ uint32_t world_add_journal(struct world *world, struct journal_memory *journal);
 bool world_has_two_truths(const struct world *world);
 
 void broker_actor_start(struct world *world, uint32_t index);
+/* The flags that it has to be started with; without a secret. */
+struct broker_options broker_actor_options(const struct world *world,
+                                           const struct broker_actor *actor);
+/* mistake.c: now and then it is started with other flags before. */
+void mistake_start(struct world *world, uint32_t index);
 /* returns false when it is down already. */
 bool broker_actor_crash(struct world *world, uint32_t index);
 /* One turn: the letter (NULL: only time), tick, transaction, sending. Takes the letter over. */
