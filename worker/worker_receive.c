@@ -109,6 +109,13 @@ static void take_question(struct worker *worker, const struct message *message, 
         worker_register_anew(worker, EVENT_OUTDATED, now_ms);
 }
 
+static void take_forget(struct worker *worker, const struct message *message)
+{
+    CHECK(message->kind == MESSAGE_FORGET);
+    if (!forget_ask(&worker->forget, message->draw))
+        drop(worker, message->draw, message->kind);
+}
+
 /* What belongs to a draw and is no batch: taken from a broker that knows us only. */
 static void take_order(struct worker *worker, const struct message *message, struct slice body,
                        int64_t now_ms)
@@ -129,8 +136,8 @@ static void take_order(struct worker *worker, const struct message *message, str
         take_question(worker, message, body, now_ms);
     else if (message->kind == MESSAGE_MANIFEST)
         sealing_ask_manifest(&worker->sealing, message->draw);
-    else if (!forget_ask(&worker->forget, message->draw))
-        drop(worker, message->draw, message->kind);
+    else
+        take_forget(worker, message);
     worker_went_well(worker, status);
 }
 
