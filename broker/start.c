@@ -105,7 +105,7 @@ static enum status restore_sealed(struct broker *broker, const struct record *re
 static enum status restore_inner(struct broker *broker, const struct record *record)
 {
     if (broker->draw == 0 || record->draw != broker->draw)
-        return refuse_record(broker, record, "it is another one that is open");
+        return refuse_record(broker, record, "it is not the one that is open");
     if (record->kind == RECORD_PUBLISHED) {
         broker->state = DRAW_PUBLISHED; /* without what happened inside it */
         return STATUS_OK;
@@ -120,8 +120,10 @@ static enum status restore_inner(struct broker *broker, const struct record *rec
         return restore_plan(broker, record);
     if (record->kind == RECORD_DECLARATION)
         return restore_declaration(broker, record);
-    return record->kind == RECORD_DECISION ? restore_decision(broker, record)
-                                           : restore_sealed(broker, record);
+    if (record->kind == RECORD_DECISION)
+        return restore_decision(broker, record);
+    CHECK(record->kind == RECORD_SEALED);
+    return restore_sealed(broker, record);
 }
 
 static enum status restore(struct broker *broker, const struct record *record)

@@ -63,10 +63,10 @@ static const struct {
     struct record records[RECORDS_IN_A_ROW];
 } rows[] = {
     {"draw 2 contradict one another: it opens before", {OPENED(1), OPENED(2)}},
-    {"draw 1 contradict one another: it is another", {PLAN(1, 1)}},
-    {"draw 0 contradict one another: it is another", {SIMPLE(RECORD_VOID, 0)}},
-    {"draw 2 contradict one another: it is another", {OPENED(1), PLAN(2, 1)}},
-    {"draw 2 contradict one another: it is another", {OPENED(1), SIMPLE(RECORD_PUBLISHED, 2)}},
+    {"draw 1 contradict one another: it is not the", {PLAN(1, 1)}},
+    {"draw 0 contradict one another: it is not the", {SIMPLE(RECORD_VOID, 0)}},
+    {"draw 2 contradict one another: it is not the", {OPENED(1), PLAN(2, 1)}},
+    {"draw 2 contradict one another: it is not the", {OPENED(1), SIMPLE(RECORD_PUBLISHED, 2)}},
     {"after its seal or its end", {OPENED(1), SIMPLE(RECORD_VOID, 1), PLAN(1, 1)}},
     {"of no attempt in force", {OPENED(1), DECLARATION(1)}},
     {"of no attempt in force", {OPENED(1), PLAN(1, 1), PLAN(1, 2), DECLARATION(1)}},
