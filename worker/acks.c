@@ -68,8 +68,8 @@ static void sort(struct ack *list, size_t count)
     }
 }
 
-/* Brings the batches into order and leaves the last one of each identity in. */
-static void settle(struct acks *acks)
+/* Brings the batches into order, of each identity the last one alone. */
+static void keep_last_of_each(struct acks *acks)
 {
     sort(acks->list, acks->count);
     size_t kept = 0;
@@ -130,7 +130,7 @@ static size_t send_stored(const struct ack *list, size_t count, const struct wor
 
 size_t acks_send_stored(struct acks *acks, const struct workbench *bench, uint64_t *bets)
 {
-    settle(acks);
+    keep_last_of_each(acks);
     size_t told = acks->count;
     *bets = 0;
     for (size_t first = 0; first < acks->count;) {
@@ -185,7 +185,7 @@ static size_t send_returned(const struct ack *list, size_t count, const struct w
 
 size_t acks_send_returned(struct acks *acks, const struct workbench *bench)
 {
-    settle(acks);
+    keep_last_of_each(acks);
     size_t told = acks->count;
     for (size_t first = 0; first < acks->count;) {
         size_t end = first + run_length(acks, first);
