@@ -79,6 +79,12 @@ void bench_close(struct bench *bench)
     journal_memory_destroy(&bench->journal);
 }
 
+enum status bench_verdict(const struct bench *bench)
+{
+    const char *problem;
+    return broker_verdict(bench->broker, &problem);
+}
+
 /* The end of a turn: everything recorded is durable before anything counts as sent. */
 static void commit(struct bench *bench)
 {

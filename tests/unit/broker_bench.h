@@ -28,6 +28,9 @@ void bench_open(struct bench *bench, const struct broker_options *options);
 enum status bench_restart(struct bench *bench);
 void bench_close(struct bench *bench);
 
+/* Whether it has to end, without the words that say why. */
+enum status bench_verdict(const struct bench *bench);
+
 /* One turn of the loop: tick, transaction, committed. What is sent stays in the outbox until the
  * next event. */
 void bench_turn(struct bench *bench);
@@ -71,10 +74,11 @@ void bench_batch(struct bench *bench, uint32_t agency, uint32_t seq);
 /* A store says that it holds a batch of one bet. */
 void bench_stored(struct bench *bench, uint64_t peer, uint32_t agency, uint32_t seq);
 struct declaration bench_declaration(struct bench *bench, uint32_t agency, uint32_t batches);
-/* A POLL without (batches < 0) or with a declaration of so many batches of one bet; its answer. */
+/* A POLL without (batches < 0) or with a declaration of so many batches of one bet. */
 struct message bench_poll_of(struct bench *bench, uint32_t agency, int batches);
+/* It is asked; its answer. */
 struct message bench_poll(struct bench *bench, uint32_t agency, int batches);
-/* The store answers SEALED with the root of the SEAL that the last turn sent it. */
+/* The store answers SEALED with this root (all zeros: of a void). */
 void bench_sealed(struct bench *bench, uint64_t peer, const struct digest *root);
 bool bench_ranges_have(struct slice ranges, uint32_t seq);
 

@@ -454,7 +454,6 @@ Test(broker_draw, draws_follow_one_another_and_the_last_ends_the_broker, .timeou
 {
     struct bench bench;
     struct broker_options options;
-    const char *problem;
     bench_options(&options);
     options.draws = 2;
     options.terms.agencies_required = 1;
@@ -462,7 +461,7 @@ Test(broker_draw, draws_follow_one_another_and_the_last_ends_the_broker, .timeou
     bench_hello(&bench, 4, 0);
     cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
     cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_RESULT);
-    cr_assert_eq(broker_verdict(bench.broker, &problem), STATUS_OK);
+    cr_assert_eq(bench_verdict(&bench), STATUS_OK);
     struct message hello = {.kind = MESSAGE_HELLO,
                             .draw = 2,
                             .hello = {.agency = 4,
@@ -478,22 +477,21 @@ Test(broker_draw, draws_follow_one_another_and_the_last_ends_the_broker, .timeou
                                     .declaration = bench_declaration(&bench, 4, 0)}};
     cr_assert_eq(bench_ask(&bench, &poll, NULL).kind, MESSAGE_FINISHED);
     cr_assert_eq(bench_ask(&bench, &poll, NULL).kind, MESSAGE_RESULT);
-    cr_assert_eq(broker_verdict(bench.broker, &problem), STATUS_OK, "nobody said BYE");
+    cr_assert_eq(bench_verdict(&bench), STATUS_OK, "nobody said BYE");
     struct message bye = {.kind = MESSAGE_BYE, .draw = 2, .bye = {.agency = 4}};
     cr_assert_eq(bench_ask(&bench, &bye, NULL).kind, MESSAGE_OK);
-    cr_assert_eq(broker_verdict(bench.broker, &problem), STATUS_END);
+    cr_assert_eq(bench_verdict(&bench), STATUS_END);
     bench_close(&bench);
 }
 
 Test(broker_draw, the_linger_ends_the_broker_when_somebody_never_says_bye, .timeout = 10)
 {
     struct bench bench;
-    const char *problem;
     begin(&bench);
     publish(&bench);
     bench_pass(&bench, bench.options.linger_ms - 1000);
-    cr_assert_eq(broker_verdict(bench.broker, &problem), STATUS_OK);
+    cr_assert_eq(bench_verdict(&bench), STATUS_OK);
     bench_pass(&bench, 1001);
-    cr_assert_eq(broker_verdict(bench.broker, &problem), STATUS_END);
+    cr_assert_eq(bench_verdict(&bench), STATUS_END);
     bench_close(&bench);
 }

@@ -29,12 +29,6 @@ static void report_item(struct bench *bench, uint64_t peer, const struct item_in
     bench_report(bench, peer, &inventory, (struct slice){buffer, bytes});
 }
 
-static enum status verdict(struct bench *bench)
-{
-    const char *problem;
-    return broker_verdict(bench->broker, &problem);
-}
-
 static void refuse_conflict(struct bench *bench, uint32_t agency, uint32_t seq)
 {
     struct message answer = bench_poll(bench, agency, -1);
@@ -71,7 +65,7 @@ Test(broker_inventory, nothing_of_a_chunk_is_believed_that_has_a_byte_too_many, 
     bench_report(&bench, 50, &inventory, (struct slice){buffer, bytes + 1});
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_DISMISSED, 0, &dismissed, NULL));
     cr_assert_eq(dismissed.dismissed.reason, DISMISSAL_INVENTORY);
-    cr_assert_eq(verdict(&bench), STATUS_OK);
+    cr_assert_eq(bench_verdict(&bench), STATUS_OK);
     bench_close(&bench);
 }
 
@@ -145,7 +139,7 @@ Test(broker_inventory, what_the_journal_does_not_know_ends_the_broker, .timeout 
         struct message registration = registration_of(1, 1);
         bench_report(&bench, 50, &registration, (struct slice){0});
         report_item(&bench, 50, &items[i]);
-        cr_assert_eq(verdict(&bench), STATUS_CONFIG, "item %zu", i);
+        cr_assert_eq(bench_verdict(&bench), STATUS_CONFIG, "item %zu", i);
         bench_close(&bench);
     }
 }
@@ -201,7 +195,8 @@ Test(broker_inventory, what_was_left_of_a_draw_that_is_over_is_known, .timeout =
             item.number = cases[i].number;
         }
         report_item(&bench, 50, &item);
-        cr_assert_eq(verdict(&bench), cases[i].is_known ? STATUS_OK : STATUS_CONFIG, "case %zu", i);
+        cr_assert_eq(bench_verdict(&bench), cases[i].is_known ? STATUS_OK : STATUS_CONFIG,
+                     "case %zu", i);
         bench_close(&bench);
     }
 }
@@ -236,7 +231,7 @@ Test(broker_inventory, a_newer_attempt_than_the_journals_ends_the_broker, .timeo
     struct message registration = registration_of(1, 1);
     bench_report(&bench, 50, &registration, (struct slice){0});
     report_item(&bench, 50, &item);
-    cr_assert_eq(verdict(&bench), STATUS_CONFIG);
+    cr_assert_eq(bench_verdict(&bench), STATUS_CONFIG);
     bench_close(&bench);
 }
 
@@ -248,6 +243,6 @@ Test(broker_inventory, a_mark_of_the_draw_that_runs_ends_the_broker, .timeout = 
     struct message registration = registration_of(1, 1);
     bench_report(&bench, 50, &registration, (struct slice){0});
     report_item(&bench, 50, &item);
-    cr_assert_eq(verdict(&bench), STATUS_CONFIG);
+    cr_assert_eq(bench_verdict(&bench), STATUS_CONFIG);
     bench_close(&bench);
 }

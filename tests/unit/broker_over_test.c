@@ -28,12 +28,6 @@ static struct message hello_of(uint32_t draw, uint32_t agency)
     };
 }
 
-static enum status verdict(struct bench *bench)
-{
-    const char *problem;
-    return broker_verdict(bench->broker, &problem);
-}
-
 /* The operator voids draw 1, of which store 1 is known. */
 static void void_draw(struct bench *bench)
 {
@@ -116,11 +110,11 @@ Test(broker_over, who_was_told_void_is_lingered_for_until_he_says_bye, .timeout 
     bench_pass(&bench, TIMEOUT_MS + 1);
     cr_assert_eq(bench_poll(&bench, 4, -1).refused.reason, REFUSAL_VOID);
     cr_assert_eq(bench_poll(&bench, 10, -1).refused.reason, REFUSAL_VOID);
-    cr_assert_eq(verdict(&bench), STATUS_OK);
+    cr_assert_eq(bench_verdict(&bench), STATUS_OK);
     say_bye(&bench, 4, MESSAGE_REFUSED);
-    cr_assert_eq(verdict(&bench), STATUS_OK, "agency 10 has not said BYE");
+    cr_assert_eq(bench_verdict(&bench), STATUS_OK, "agency 10 has not said BYE");
     say_bye(&bench, 10, MESSAGE_REFUSED);
-    cr_assert_eq(verdict(&bench), STATUS_END);
+    cr_assert_eq(bench_verdict(&bench), STATUS_END);
     bench_close(&bench);
 }
 
@@ -135,7 +129,7 @@ Test(broker_over, who_was_never_admitted_is_not_lingered_for, .timeout = 10)
     cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_ATTEMPT);
     bench_pass(&bench, TIMEOUT_MS + 1);
     say_bye(&bench, 4, MESSAGE_REFUSED);
-    cr_assert_eq(verdict(&bench), STATUS_END);
+    cr_assert_eq(bench_verdict(&bench), STATUS_END);
     bench_close(&bench);
 }
 
@@ -148,12 +142,12 @@ Test(broker_over, who_was_told_excluded_is_lingered_for_until_he_says_bye, .time
     cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
     bench_pass(&bench, TIMEOUT_MS + 1);
     say_bye(&bench, 4, MESSAGE_OK);
-    cr_assert_eq(verdict(&bench), STATUS_OK, "agency 10 has not been told");
+    cr_assert_eq(bench_verdict(&bench), STATUS_OK, "agency 10 has not been told");
     struct message hello = hello_of(1, 10);
     cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_EXCLUDED);
-    cr_assert_eq(verdict(&bench), STATUS_OK, "the answer may be lost");
+    cr_assert_eq(bench_verdict(&bench), STATUS_OK, "the answer may be lost");
     say_bye(&bench, 10, MESSAGE_OK);
-    cr_assert_eq(verdict(&bench), STATUS_END);
+    cr_assert_eq(bench_verdict(&bench), STATUS_END);
     bench_close(&bench);
 }
 
@@ -182,11 +176,11 @@ Test(broker_over, only_a_bye_of_this_draw_after_its_end_ends_the_linger, .timeou
     poll.poll.declaration = bench_declaration(&bench, 4, 0);
     cr_assert_eq(bench_ask(&bench, &poll, NULL).kind, MESSAGE_FINISHED);
     bench_turn(&bench);
-    cr_assert_eq(verdict(&bench), STATUS_OK, "BYE was said before the result was told");
+    cr_assert_eq(bench_verdict(&bench), STATUS_OK, "BYE was said before the result was told");
     say_bye(&bench, 4, MESSAGE_OK);
-    cr_assert_eq(verdict(&bench), STATUS_OK, "BYE was said of draw 1");
+    cr_assert_eq(bench_verdict(&bench), STATUS_OK, "BYE was said of draw 1");
     cr_assert_eq(bench_ask(&bench, &bye, NULL).kind, MESSAGE_OK);
-    cr_assert_eq(verdict(&bench), STATUS_END);
+    cr_assert_eq(bench_verdict(&bench), STATUS_END);
     bench_close(&bench);
 }
 
@@ -258,7 +252,7 @@ Test(broker_over, a_result_that_cannot_be_read_is_answered_by_nothing, .timeout 
         outbox_reset(bench.outbox);
         bench_request(&bench, 7, &asked[i]);
         cr_assert_eq(outbox_count(bench.outbox), 0, "%zu", i);
-        cr_assert_eq(verdict(&bench), STATUS_SYNC, "%zu", i);
+        cr_assert_eq(bench_verdict(&bench), STATUS_SYNC, "%zu", i);
         bench_close(&bench);
     }
 }

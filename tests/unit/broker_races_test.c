@@ -15,12 +15,6 @@ static void begin(struct bench *bench, uint32_t draws, uint32_t recover_stores)
     bench_open(bench, &options);
 }
 
-static enum status verdict(struct bench *bench)
-{
-    const char *problem;
-    return broker_verdict(bench->broker, &problem);
-}
-
 static void say_register(struct bench *bench, uint64_t peer, uint8_t id)
 {
     struct message message = {
@@ -98,7 +92,7 @@ Test(broker_races, an_answer_to_a_seal_that_an_older_broker_sent_is_ignored, .ti
     cr_assert_eq(bench_restart(&bench), STATUS_OK);
     bench_store(&bench, 50, 1, 1);
     bench_sealed(&bench, 50, &root);
-    cr_expect_eq(verdict(&bench), STATUS_OK);
+    cr_expect_eq(bench_verdict(&bench), STATUS_OK);
     bench_close(&bench);
 }
 
@@ -170,7 +164,7 @@ Test(broker_races, a_sealed_draw_may_be_made_void, .timeout = 10)
     struct message message = {.kind = MESSAGE_INVENTORY,
                               .inventory = {.is_last = true, .items = 1}};
     bench_report(&bench, 51, &message, (struct slice){buffer, bytes});
-    cr_expect_eq(verdict(&bench), STATUS_OK);
+    cr_expect_eq(bench_verdict(&bench), STATUS_OK);
     bench_sealed(&bench, 51, &(struct digest){{0}});
     cr_expect_eq(bench_poll(&bench, 4, 1).refused.reason, REFUSAL_VOID);
     bench_close(&bench);

@@ -29,7 +29,7 @@ Test(broker_recover, is_not_fenced_before_it_has_an_epoch, .timeout = 10)
     const struct message fenced = {.kind = MESSAGE_FENCED, .fenced = {{41, {{7}}}}};
     begin(&bench);
     bench_report(&bench, 50, &fenced, (struct slice){0});
-    cr_assert_eq(verdict(&bench), STATUS_OK);
+    cr_assert_eq(bench_verdict(&bench), STATUS_OK);
     bench_close(&bench);
 }
 
@@ -42,7 +42,8 @@ Test(broker_recover, makes_an_unsealed_draw_void, .timeout = 10)
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_OPENED, 3), 1);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_VOID, 3), 1);
     bring(&bench, 51, 6, &item, 1);
-    cr_assert_eq(verdict(&bench), STATUS_CONFIG, "another broker of epoch 6 would be a rival");
+    cr_assert_eq(bench_verdict(&bench), STATUS_CONFIG,
+                 "another broker of epoch 6 would be a rival");
     bench_close(&bench);
 }
 
@@ -70,12 +71,12 @@ Test(broker_recover, goes_on_with_a_sealed_draw_from_a_stores_manifest, .timeout
 
     struct epoch served = {6, {{1, 0xb0}}};
     bring_store(&bench, 52, 1, &served, items, 3);
-    cr_assert_eq(verdict(&bench), STATUS_OK, "an older draw's seal is known to be over");
+    cr_assert_eq(bench_verdict(&bench), STATUS_OK, "an older draw's seal is known to be over");
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 52, MESSAGE_SEAL, 0, NULL, NULL));
     bench.options.recover_stores = 0;
     cr_assert_eq(bench_restart(&bench), STATUS_OK, "and the journal has it from now on");
     bring_store(&bench, 53, 1, &served, items, 3);
-    cr_assert_eq(verdict(&bench), STATUS_OK, "what became unknown stays so");
+    cr_assert_eq(bench_verdict(&bench), STATUS_OK, "what became unknown stays so");
     manifest_destroy(&manifest);
     bench_close(&bench);
 }
@@ -254,7 +255,8 @@ Test(broker_recover, keeps_a_void_and_opens_the_draw_after_a_forgotten_one, .tim
         struct epoch served = {6, {{1, 0xb0}}};
         bring_store(&bench, 51, 1, &served, &items[i], 1);
         bring_store(&bench, 52, 2, &served, &seal, i == 1);
-        cr_assert_eq(verdict(&bench), STATUS_OK, "the seal of a forgotten draw is no surprise");
+        cr_assert_eq(bench_verdict(&bench), STATUS_OK,
+                     "the seal of a forgotten draw is no surprise");
         bench_close(&bench);
     }
 }
@@ -411,7 +413,7 @@ Test(broker_recover, leaves_a_journal_whose_newest_draw_is_over_as_it_is, .timeo
     cr_assert_eq(bench_restart(&bench), STATUS_OK);
     bring(&bench, 50, 41, &item, 1);
     cr_assert(!bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_MANIFEST, 0, NULL, NULL));
-    cr_assert_eq(verdict(&bench), STATUS_OK);
+    cr_assert_eq(bench_verdict(&bench), STATUS_OK);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_PUBLISHED, 1), 1);
     cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_RESULT);
     bench_close(&bench);

@@ -31,19 +31,13 @@ static void report(const struct message *message)
     bench_report(&bench, 50, message, (struct slice){0});
 }
 
-static enum status verdict(void)
-{
-    const char *problem;
-    return broker_verdict(bench.broker, &problem);
-}
-
 static void expect_as_before(void)
 {
     struct message wait = bench_poll(&bench, 4, -1);
     cr_assert_eq(wait.kind, MESSAGE_WAIT);
     cr_assert(bench_ranges_have(wait.wait.held, 0));
     cr_assert_not(bench_ranges_have(wait.wait.durable, 0));
-    cr_assert_eq(verdict(), STATUS_OK);
+    cr_assert_eq(bench_verdict(&bench), STATUS_OK);
 }
 
 /* A STORED of one batch with any digest. */

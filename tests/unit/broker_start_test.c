@@ -178,7 +178,6 @@ Test(broker_start, may_void_the_draw_that_it_opens, .timeout = 10)
 Test(broker_start, with_draws_before_the_one_that_is_over_only_tells_its_result, .timeout = 10)
 {
     struct bench bench;
-    const char *problem;
     publish(&bench, 5);
     bench.options.terms.number.draw = 1;
     bench.options.draws = 2;
@@ -190,7 +189,7 @@ Test(broker_start, with_draws_before_the_one_that_is_over_only_tells_its_result,
     }
     cr_assert_eq(ask_for(&bench, 5), 0);
     bench_pass(&bench, bench.options.linger_ms + 1);
-    cr_assert_eq(broker_verdict(bench.broker, &problem), STATUS_END);
+    cr_assert_eq(bench_verdict(&bench), STATUS_END);
     bench_close(&bench);
 }
 

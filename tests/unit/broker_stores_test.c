@@ -29,12 +29,6 @@ static void report_item(struct bench *bench, uint64_t peer, const struct item_in
     bench_report(bench, peer, &inventory, (struct slice){buffer, bytes});
 }
 
-static enum status verdict(struct bench *bench)
-{
-    const char *problem;
-    return broker_verdict(bench->broker, &problem);
-}
-
 static void refuse_conflict(struct bench *bench, uint32_t agency, uint32_t seq)
 {
     struct message answer = bench_poll(bench, agency, -1);
@@ -416,7 +410,7 @@ Test(broker_stores, a_store_of_a_newer_broker_ends_this_one, .timeout = 10)
     struct message registration = registration_of(1, 1);
     registration.registration.epoch = (struct epoch){bench.epoch + 1, {{1}}};
     bench_report(&bench, 50, &registration, (struct slice){0});
-    cr_assert_eq(verdict(&bench), STATUS_CONFIG);
+    cr_assert_eq(bench_verdict(&bench), STATUS_CONFIG);
     bench_close(&bench);
 }
 
@@ -428,14 +422,14 @@ Test(broker_stores, fenced_ends_the_broker_only_for_a_newer_or_rival_epoch, .tim
     struct message fenced = {.kind = MESSAGE_FENCED,
                              .fenced = {.epoch = {bench.epoch, {{(uint8_t)bench.epoch, 0xb0}}}}};
     bench_report(&bench, 50, &fenced, (struct slice){0});
-    cr_assert_eq(verdict(&bench), STATUS_OK, "its own epoch");
+    cr_assert_eq(bench_verdict(&bench), STATUS_OK, "its own epoch");
     fenced.fenced.epoch.id.bytes[5] = 1;
     bench_report(&bench, 50, &fenced, (struct slice){0});
-    cr_assert_eq(verdict(&bench), STATUS_FENCED);
+    cr_assert_eq(bench_verdict(&bench), STATUS_FENCED);
     cr_assert_eq(bench_restart(&bench), STATUS_OK);
     fenced.fenced.epoch.number = bench.epoch + 1;
     bench_report(&bench, 50, &fenced, (struct slice){0});
-    cr_assert_eq(verdict(&bench), STATUS_FENCED, "a newer one");
+    cr_assert_eq(bench_verdict(&bench), STATUS_FENCED, "a newer one");
     bench_close(&bench);
 }
 
@@ -455,7 +449,7 @@ Test(broker_stores, fenced_and_the_barriers_timeout_in_one_turn_decide_nothing, 
     const struct message fenced = {.kind = MESSAGE_FENCED,
                                    .fenced = {.epoch = {bench.epoch + 1, {{1}}}}};
     bench_report(&bench, 50, &fenced, (struct slice){0});
-    cr_assert_eq(verdict(&bench), STATUS_FENCED);
+    cr_assert_eq(bench_verdict(&bench), STATUS_FENCED);
     cr_assert_eq(journal_memory_size(bench.journal), before);
     cr_assert_eq(bench_restart(&bench), STATUS_OK);
     bench_turn(&bench);

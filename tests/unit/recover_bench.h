@@ -44,12 +44,6 @@ static inline void bring(struct bench *bench, uint64_t peer, uint64_t epoch,
     bring_store(bench, peer, 1, &served, items, items_count);
 }
 
-static inline enum status verdict(struct bench *bench)
-{
-    const char *problem;
-    return broker_verdict(bench->broker, &problem);
-}
-
 static inline struct item_inventory batch_item(uint32_t draw)
 {
     return (struct item_inventory){
