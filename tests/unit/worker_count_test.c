@@ -261,9 +261,7 @@ Test(worker_count, drops_a_question_about_a_draw_that_is_not_sealed)
 
 Test(worker_count, drops_a_question_before_it_has_read_back)
 {
-    fixture_restart(&world);
-    fixture_register(&world);
-    sent_forget(&world);
+    fixture_come_back(&world);
     broker_asks(&world, sealed, 5, 7, 1, 0, 1);
     expect_dropped();
 }

@@ -243,9 +243,7 @@ static void restart_sealed_with_rotten_manifest(const struct manifest *sealed)
     broker_seals(&world, sealed);
     fixture_settle(&world);
     cr_assert_eq(sent_of(&world, MESSAGE_SEALED), 1);
-    fixture_restart(&world);
-    fixture_register(&world);
-    sent_forget(&world);
+    fixture_come_back(&world);
     cr_assert(store_memory_rot_manifest(world.store, 1, 4 * manifest_packed(sealed).bytes));
 }
 
@@ -323,9 +321,7 @@ Test(worker_disk, answers_the_seal_of_a_draw_that_it_forgot_before_a_restart)
     fixture_settle(&world);
     broker_says_kind(&world, MESSAGE_FORGET, 1);
     fixture_settle(&world);
-    fixture_restart(&world);
-    fixture_register(&world);
-    sent_forget(&world);
+    fixture_come_back(&world);
     broker_seals(&world, sealed);
     fixture_settle(&world);
     cr_assert_eq(worker_state(world.worker), WORKER_SERVING);

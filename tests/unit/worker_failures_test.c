@@ -24,7 +24,7 @@ static struct {
     size_t heard;             /* messages of those sent */
     uint32_t question;
     uint32_t endings; /* of its process, unasked */
-} store;
+} known;
 
 static struct fixture world;
 static struct made batches[BATCHES]; /* batch s has the numbers s × 10 to s × 10 + 99 */
@@ -40,7 +40,7 @@ static void set_up(void)
     other = make_batch(1, 7, 1, 0, BETS, 5000);
     next = make_batch(2, 7, 1, 0, BETS, 0);
     sealed = make_manifest(&world, batches, BATCHES, NUMBER);
-    memset(&store, 0, sizeof store);
+    memset(&known, 0, sizeof known);
 }
 
 static void tear_down(void)
@@ -76,7 +76,7 @@ static void hear_stored(const struct sent *sent)
         cr_assert(store_memory_has_durably(world.store, &record), "seq %u is told too early",
                   item.seq);
         if (sent->message.draw == 1)
-            store.is_stored[item.seq] = true;
+            known.is_stored[item.seq] = true;
     }
 }
 
@@ -86,7 +86,7 @@ static void hear_inventory(const struct sent *sent)
     struct item_inventory item;
     for (size_t at = 0; item_next_inventory(sent->body, &at, &item) == STATUS_OK;) {
         if (item.kind == INVENTORY_BATCH && item.draw == 1)
-            store.is_stored[item.batch.seq] =
+            known.is_stored[item.batch.seq] =
                 digest_is_equal(&item.batch.digest, &batches[item.batch.seq].header.digest);
     }
 }
@@ -94,21 +94,21 @@ static void hear_inventory(const struct sent *sent)
 /* Takes what was sent, all but what the step that asked for it looks at itself. */
 static void hear(void)
 {
-    for (; store.heard < world.sent_count; store.heard++) {
-        const struct sent *sent = &world.sent[store.heard];
+    for (; known.heard < world.sent_count; known.heard++) {
+        const struct sent *sent = &world.sent[known.heard];
         if (sent->message.kind == MESSAGE_STORED)
             hear_stored(sent);
         if (sent->message.kind == MESSAGE_REGISTER) {
-            memcpy(store.was_stored, store.is_stored, sizeof store.was_stored);
-            memset(store.is_stored, 0, sizeof store.is_stored);
-            store.is_sealed = false;
+            memcpy(known.was_stored, known.is_stored, sizeof known.was_stored);
+            memset(known.is_stored, 0, sizeof known.is_stored);
+            known.is_sealed = false;
         }
         if (sent->message.kind == MESSAGE_INVENTORY)
             hear_inventory(sent);
         if (sent->message.kind == MESSAGE_SEALED && sent->message.draw == 1) {
             cr_assert(digest_is_equal(&sent->message.sealed.root, manifest_root(sealed)));
             cr_assert(store_memory_has_seal(world.store, 1, manifest_root(sealed)));
-            store.is_sealed = true;
+            known.is_sealed = true;
         }
     }
 }
@@ -116,14 +116,14 @@ static void hear(void)
 static void expect_everything_told(void)
 {
     for (uint32_t seq = 0; seq < BATCHES; seq++)
-        cr_assert(!store.was_stored[seq] || store.is_lost[seq] || store.is_stored[seq]);
+        cr_assert(!known.was_stored[seq] || known.is_lost[seq] || known.is_stored[seq]);
 }
 
 static void expect_nothing_lost(void)
 {
     for (uint32_t seq = 0; seq < BATCHES; seq++) {
         struct batch_record record = made_record(&batches[seq]);
-        cr_assert(!store.is_stored[seq] || store.is_lost[seq] ||
+        cr_assert(!known.is_stored[seq] || known.is_lost[seq] ||
                       store_memory_has_durably(world.store, &record),
                   "seq %u was acknowledged, and is gone", seq);
     }
@@ -144,16 +144,16 @@ static void wait_for_credit(void)
 static bool store_missing(void)
 {
     bool is_complete = true;
-    if (!store.is_stored[0])
+    if (!known.is_stored[0])
         broker_forwards(&world, &other, false); /* in one group with the one that replaces it */
     for (uint32_t seq = 0; seq < BATCHES; seq++) {
-        if (!store.is_stored[seq])
+        if (!known.is_stored[seq])
             broker_forwards(&world, &batches[seq], true);
     }
     fixture_wait(&world, 20);
     hear();
     for (uint32_t seq = 0; seq < BATCHES; seq++)
-        is_complete = is_complete && store.is_stored[seq];
+        is_complete = is_complete && known.is_stored[seq];
     if (!is_complete)
         wait_for_credit();
     return is_complete;
@@ -171,9 +171,9 @@ static bool raise_epoch(void)
 static void rot(uint32_t seq)
 {
     struct batch_record record = made_record(&batches[seq]);
-    if (!store.is_lost[seq])
+    if (!known.is_lost[seq])
         cr_assert(store_memory_rot(world.store, &record.identity));
-    store.is_lost[seq] = true;
+    known.is_lost[seq] = true;
 }
 
 static bool seal(void)
@@ -182,7 +182,7 @@ static bool seal(void)
     broker_forwards(&world, &next, false); /* a group is open before the first step */
     fixture_settle(&world);
     hear();
-    return store.is_sealed;
+    return known.is_sealed;
 }
 
 static bool seal_with_a_rotten_batch(void)
@@ -195,7 +195,7 @@ static void restart(void)
 {
     hear();
     fixture_restart(&world);
-    store.heard = 0;
+    known.heard = 0;
     expect_nothing_lost();
 }
 
@@ -205,23 +205,17 @@ static bool start_again(void)
     return true;
 }
 
-/* The attempt, which no digest covers: what is kept is still a manifest, and not the broker's. */
 static bool start_with_a_rotten_manifest(void)
 {
-    static const uint8_t ENTRY[] = {0x9b, 7, 1}; /* agency, attempt */
-    struct slice packed = manifest_packed(sealed);
-    const uint8_t *entry = memmem(packed.data, packed.bytes, ENTRY, sizeof ENTRY);
-    cr_assert_not_null(entry);
-    size_t attempt_at = (size_t)(entry - packed.data) + 2;
     restart();
-    cr_assert(store_memory_rot_manifest(world.store, 1, 8 * attempt_at + 1));
+    fixture_rot_attempt(&world, sealed, 7);
     return true;
 }
 
 /* Of a store that may have registered since: the draw is sealed for it first. */
 static bool seal_and_store(void)
 {
-    return (store.is_sealed || seal()) && store_missing();
+    return (known.is_sealed || seal()) && store_missing();
 }
 
 static bool ask(void)
@@ -230,13 +224,13 @@ static bool ask(void)
         return false;
     size_t answers = sent_of(&world, MESSAGE_COUNTED);
     broker_forwards(&world, &next, false); /* its draw's seal is at hand then, not this one's */
-    broker_asks(&world, sealed, ++store.question, 7, 1, 0, BATCHES);
+    broker_asks(&world, sealed, ++known.question, 7, 1, 0, BATCHES);
     fixture_settle(&world);
     hear();
     if (sent_of(&world, MESSAGE_COUNTED) == answers)
         return false;
     const struct message_counted *counted = &sent_last(&world, MESSAGE_COUNTED)->message.counted;
-    cr_assert_eq(counted->question, store.question);
+    cr_assert_eq(counted->question, known.question);
     cr_assert_eq(counted->bets, BATCHES * BETS);
     cr_assert_eq(counted->winners, BATCHES);
     return true;
@@ -273,7 +267,7 @@ static bool forget(void)
 {
     struct seal_record mark;
     size_t count;
-    memset(store.is_lost, true, sizeof store.is_lost);
+    memset(known.is_lost, true, sizeof known.is_lost);
     broker_says_kind(&world, MESSAGE_FORGET, 1);
     broker_forwards(&world, &next, false);
     fixture_settle(&world);
@@ -326,20 +320,18 @@ static bool is_serving(enum status expected)
         broker_says_kind(&world, MESSAGE_PING, 0);
         fixture_settle(&world);
         return false;
-    case WORKER_AWAITING: {
-        struct message welcome = {.kind = MESSAGE_WELCOME, .welcome = {LEASE_MS, FRAME_BYTES_MAX}};
-        broker_says(&world, welcome, NULL);
+    case WORKER_AWAITING:
+        broker_welcomes(&world);
         hear();
         expect_everything_told();
         sent_forget(&world);
-        store.heard = 0;
+        known.heard = 0;
         return false;
-    }
     case WORKER_OVER:
         if (expected == STATUS_OK)
             expected = machine_disk_answer();
         cr_assert_eq(worker_ending(world.worker).status, expected);
-        store.endings++;
+        known.endings++;
         restart();
         return false;
     case WORKER_SERVING:
@@ -382,15 +374,15 @@ static void run_draw(enum status expected)
         cr_expect(store_memory_has_durably(world.store, &record) ||
                   sent_of(&world, MESSAGE_RETURNED) > 0);
     else
-        store.endings++;
-    cr_expect_leq(store.endings, 1);
+        known.endings++;
+    cr_expect_leq(known.endings, 1);
     expect_the_marks_of_two_draws();
 }
 
 Test(worker_failures, has_a_draw_that_ends_when_nothing_fails)
 {
     run_draw(STATUS_OK);
-    cr_expect_eq(store.endings, 0);
+    cr_expect_eq(known.endings, 0);
 }
 
 /* returns how many operations there are that may answer so. out: went_on: after how many of them
@@ -406,10 +398,10 @@ static uint32_t fail_disk_in_turn(enum status status, uint32_t *went_on)
         run_draw(STATUS_OK);
         if (machine_disk_failures() == 0)
             return turn - 1;
-        if (store.endings == 0 && machine_disk_answer() == status)
+        if (known.endings == 0 && machine_disk_answer() == status)
             ++*went_on;
         bool was_full = world.last_note[NOTE_DISK_FULL].other > 0;
-        cr_expect_eq(was_full, store.endings == 0 && machine_disk_answer() == STATUS_FULL,
+        cr_expect_eq(was_full, known.endings == 0 && machine_disk_answer() == STATUS_FULL,
                      "operation %u", turn);
     }
 }
@@ -462,7 +454,7 @@ Test(worker_failures, ends_for_want_of_memory_and_begins_anew)
         set_up();
         machine_fail_memory(turn, 1);
         run_draw(STATUS_NO_MEMORY);
-        cr_expect_eq(store.endings, machine_memory_failures());
+        cr_expect_eq(known.endings, machine_memory_failures());
     } while (machine_memory_failures() > 0);
     cr_expect_gt(turn, 5);
 }

@@ -83,6 +83,12 @@ static void collect(struct fixture *fixture)
     }
 }
 
+void fixture_turn(struct fixture *fixture)
+{
+    RUN_CORE(fixture->deadline = worker_tick(fixture->worker, fixture->now_ms));
+    collect(fixture);
+}
+
 void fixture_settle(struct fixture *fixture)
 {
     fixture->deadline = fixture->now_ms;
@@ -91,8 +97,7 @@ void fixture_settle(struct fixture *fixture)
         enum worker_state state = worker_state(fixture->worker);
         if (state == WORKER_APART || state == WORKER_OVER)
             return;
-        RUN_CORE(fixture->deadline = worker_tick(fixture->worker, fixture->now_ms));
-        collect(fixture);
+        fixture_turn(fixture);
     }
 }
 
@@ -133,6 +138,12 @@ void broker_says_kind(struct fixture *fixture, enum message_kind kind, uint32_t 
     broker_says(fixture, (struct message){.kind = kind, .draw = draw}, NULL);
 }
 
+void broker_welcomes(struct fixture *fixture)
+{
+    struct message welcome = {.kind = MESSAGE_WELCOME, .welcome = {LEASE_MS, FRAME_BYTES_MAX}};
+    broker_says(fixture, welcome, NULL);
+}
+
 void broker_forwards(struct fixture *fixture, const struct made *made, bool is_declared)
 {
     uint8_t forward[256];
@@ -160,8 +171,7 @@ void fixture_welcome(struct fixture *fixture)
         fixture_settle(fixture);
     }
     cr_assert_eq(worker_state(fixture->worker), WORKER_AWAITING);
-    struct message welcome = {.kind = MESSAGE_WELCOME, .welcome = {LEASE_MS, FRAME_BYTES_MAX}};
-    broker_says(fixture, welcome, NULL);
+    broker_welcomes(fixture);
     cr_assert_eq(worker_state(fixture->worker), WORKER_SERVING);
 }
 
@@ -175,6 +185,13 @@ void fixture_register(struct fixture *fixture)
 {
     fixture_dial(fixture);
     fixture_welcome(fixture);
+}
+
+void fixture_come_back(struct fixture *fixture)
+{
+    fixture_restart(fixture);
+    fixture_register(fixture);
+    sent_forget(fixture);
 }
 
 /* ---- batches and manifests ---- */
@@ -255,21 +272,40 @@ struct manifest *make_manifest(struct fixture *fixture, const struct made *batch
     return manifest;
 }
 
-void broker_seals(struct fixture *fixture, const struct manifest *manifest)
+static uint32_t count_parts(const struct manifest *manifest)
+{
+    return (uint32_t)((manifest_packed(manifest).bytes + CHUNK_BYTES_MAX - 1) / CHUNK_BYTES_MAX);
+}
+
+void broker_seals_part(struct fixture *fixture, const struct manifest *manifest, uint32_t part)
 {
     struct slice packed = manifest_packed(manifest);
-    uint32_t parts = (uint32_t)((packed.bytes + CHUNK_BYTES_MAX - 1) / CHUNK_BYTES_MAX);
-    for (uint32_t part = 0; part < parts; part++) {
-        size_t begin = (size_t)part * CHUNK_BYTES_MAX;
-        size_t left = packed.bytes - begin;
-        struct slice body = {packed.data + begin, left < CHUNK_BYTES_MAX ? left : CHUNK_BYTES_MAX};
-        struct message message = {
-            .kind = MESSAGE_SEAL,
-            .draw = manifest_terms(manifest)->draw,
-            .part = {part, parts, packed.bytes, *manifest_root(manifest)},
-        };
-        broker_says(fixture, message, &body);
-    }
+    size_t begin = (size_t)part * CHUNK_BYTES_MAX;
+    size_t left = packed.bytes - begin;
+    struct slice body = {packed.data + begin, left < CHUNK_BYTES_MAX ? left : CHUNK_BYTES_MAX};
+    struct message message = {
+        .kind = MESSAGE_SEAL,
+        .draw = manifest_terms(manifest)->draw,
+        .part = {part, count_parts(manifest), packed.bytes, *manifest_root(manifest)},
+    };
+    broker_says(fixture, message, &body);
+}
+
+void broker_seals(struct fixture *fixture, const struct manifest *manifest)
+{
+    for (uint32_t part = 0; part < count_parts(manifest); part++)
+        broker_seals_part(fixture, manifest, part);
+}
+
+void fixture_rot_attempt(struct fixture *fixture, const struct manifest *manifest, uint8_t agency)
+{
+    const uint8_t entry[] = {0x9b, agency, 1}; /* an array of 11 (manifest.h): agency, attempt, … */
+    struct slice packed = manifest_packed(manifest);
+    const uint8_t *place = memmem(packed.data, packed.bytes, entry, sizeof entry);
+    cr_assert_not_null(place, "no entry begins so any more");
+    size_t attempt_at = (size_t)(place - packed.data) + 2;
+    cr_assert(store_memory_rot_manifest(fixture->store, manifest_terms(manifest)->draw,
+                                        8 * attempt_at + 1));
 }
 
 void broker_asks(struct fixture *fixture, const struct manifest *manifest, uint32_t question,

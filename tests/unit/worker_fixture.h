@@ -57,6 +57,7 @@ struct batch_record made_record(const struct made *made);
 void broker_says(struct fixture *fixture, struct message message, const struct slice *body);
 /* A message of a kind without fields. */
 void broker_says_kind(struct fixture *fixture, enum message_kind kind, uint32_t draw);
+void broker_welcomes(struct fixture *fixture);
 void broker_forwards(struct fixture *fixture, const struct made *made, bool is_declared);
 
 /* Dials: REGISTER is sent. */
@@ -65,9 +66,13 @@ void fixture_dial(struct fixture *fixture);
 void fixture_register(struct fixture *fixture);
 /* Answers chunks until the inventory is told, and says WELCOME. in: REGISTER was sent. */
 void fixture_welcome(struct fixture *fixture);
+/* Dies, starts again and registers; what was sent by then is forgotten. */
+void fixture_come_back(struct fixture *fixture);
 
 /* Time passes; the worker ticks whenever it wants to, and at the end. */
 void fixture_wait(struct fixture *fixture, int64_t ms);
+/* One turn of the loop, however much is left to do. */
+void fixture_turn(struct fixture *fixture);
 /* Ticks while the worker has more to do at once. */
 void fixture_settle(struct fixture *fixture);
 
@@ -84,8 +89,12 @@ void sent_expect_returned(const struct sent *sent, uint32_t first, uint32_t coun
  * given. */
 struct manifest *make_manifest(struct fixture *fixture, const struct made *batches, size_t count,
                                uint32_t number);
-/* Says it in its parts. */
+/* Says it in its parts, or one of them alone. */
 void broker_seals(struct fixture *fixture, const struct manifest *manifest);
+void broker_seals_part(struct fixture *fixture, const struct manifest *manifest, uint32_t part);
+/* What the store keeps of it loses a bit, of this agency's attempt 1, which no digest covers: it is
+ * still a manifest, and not the broker's. */
+void fixture_rot_attempt(struct fixture *fixture, const struct manifest *manifest, uint8_t agency);
 /* Asks about seqs [first, first + count) of one agency's attempt. */
 void broker_asks(struct fixture *fixture, const struct manifest *manifest, uint32_t question,
                  uint32_t agency, uint32_t attempt, uint32_t first, uint32_t count);

@@ -155,13 +155,6 @@ static struct manifest *seal_many(void)
     return sealed;
 }
 
-/* One turn of the loop, and what it sends. */
-static void turn(void)
-{
-    worker_tick(world.worker, world.now_ms);
-    broker_says_kind(&world, MESSAGE_PING, 0);
-}
-
 static void expect_counted(uint32_t batches)
 {
     cr_assert_eq(sent_of(&world, MESSAGE_COUNTED), 1);
@@ -178,9 +171,9 @@ Test(worker_limits, counts_no_more_batches_in_one_step_than_it_may)
 {
     struct manifest *sealed = seal_many();
     broker_asks(&world, sealed, 1, 7, 1, 0, MANY);
-    turn();
+    fixture_turn(&world);
     cr_expect_eq(sent_of(&world, MESSAGE_COUNTED), 0, "one step is not enough");
-    turn();
+    fixture_turn(&world);
     expect_counted(MANY);
     manifest_destroy(&sealed);
 }

@@ -74,18 +74,6 @@ static struct manifest *make_two_parts(uint32_t attempt, uint8_t first_digest)
     return manifest;
 }
 
-static void say_part(const struct manifest *manifest, uint32_t part)
-{
-    struct slice packed = manifest_packed(manifest);
-    size_t begin = (size_t)part * CHUNK_BYTES_MAX;
-    size_t left = packed.bytes - begin;
-    struct slice body = {packed.data + begin, left < CHUNK_BYTES_MAX ? left : CHUNK_BYTES_MAX};
-    struct message message = {.kind = MESSAGE_SEAL,
-                              .draw = 1,
-                              .part = {part, 2, packed.bytes, *manifest_root(manifest)}};
-    broker_says(&world, message, &body);
-}
-
 static void expect_kept(const struct manifest *manifest)
 {
     struct slice packed;
@@ -96,15 +84,13 @@ static void expect_kept(const struct manifest *manifest)
 static void expect_begins_anew(const struct manifest *other)
 {
     struct manifest *manifest = make_two_parts(1, 0);
-    fixture_restart(&world);
-    fixture_register(&world);
-    sent_forget(&world);
-    say_part(manifest, 0);
-    say_part(other, 0);
-    say_part(manifest, 1);
+    fixture_come_back(&world);
+    broker_seals_part(&world, manifest, 0);
+    broker_seals_part(&world, other, 0);
+    broker_seals_part(&world, manifest, 1);
     cr_expect_eq(world.notes[NOTE_SEAL_RECORDED], 0, "its first part was given up");
     cr_expect_eq(world.notes[NOTE_MANIFEST_REFUSED], 0);
-    say_part(manifest, 0);
+    broker_seals_part(&world, manifest, 0);
     cr_expect_eq(world.notes[NOTE_SEAL_RECORDED], 1);
     fixture_settle(&world);
     expect_one_sealed(1, manifest_root(manifest));
@@ -126,68 +112,48 @@ Test(worker_parts, begin_anew_with_a_part_of_a_manifest_of_another_root)
     manifest_destroy(&other);
 }
 
-/* The first part is not kept when the second one shows that it is to be taken again. */
-Test(worker_parts, takes_one_part_of_a_manifest_that_has_rotted_again)
+/* `kept` is sealed, and after a restart `sealed`: it takes the other one's place. in: parts: of the
+ * kept one, that are found to be rotten. */
+static void expect_taken_in_place_of(struct manifest *kept, struct manifest *sealed, size_t parts)
 {
-    static const uint8_t ENTRY[] = {0x9b, 8, 1}; /* agency, attempt */
-    struct manifest *sealed = make_two_parts(1, 0);
-    struct slice packed = manifest_packed(sealed);
-    const uint8_t *entry =
-        memmem(packed.data + CHUNK_BYTES_MAX, packed.bytes - CHUNK_BYTES_MAX, ENTRY, sizeof ENTRY);
-    struct slice kept;
-    cr_assert_not_null(entry);
+    broker_seals(&world, kept);
+    fixture_settle(&world);
+    fixture_come_back(&world);
     broker_seals(&world, sealed);
     fixture_settle(&world);
-    fixture_restart(&world);
-    fixture_register(&world);
-    sent_forget(&world);
-    size_t attempt_at = (size_t)(entry - packed.data) + 2;
-    cr_assert(store_memory_rot_manifest(world.store, 1, 8 * attempt_at + 1));
-    broker_seals(&world, sealed);
-    fixture_settle(&world);
-    cr_expect_eq(world.notes[NOTE_MANIFEST_ROTTEN], 1);
-    cr_assert_eq(sent_of(&world, MESSAGE_SEALED), 1);
-    cr_assert_eq(store_manifest(world.store, 1, &kept), STATUS_OK);
-    cr_expect(slice_is_equal(kept, packed));
+    cr_expect_eq(world.notes[NOTE_MANIFEST_ROTTEN], parts);
+    expect_one_sealed(1, manifest_root(sealed));
+    expect_kept(sealed);
+    manifest_destroy(&kept);
     manifest_destroy(&sealed);
 }
 
-Test(worker_parts, takes_all_parts_of_a_manifest_of_another_length_again)
+/* The first part is not kept when the second one shows that it is to be taken again. */
+Test(worker_parts, takes_one_part_of_a_manifest_that_has_rotted_again)
 {
-    struct manifest *kept = make_two_parts(1, 0);
-    struct manifest *sealed = make_two_parts(1000, 0); /* takes two bytes more */
-    struct slice packed;
-    broker_seals(&world, kept);
+    struct manifest *sealed = make_two_parts(1, 0);
+    broker_seals(&world, sealed);
     fixture_settle(&world);
-    fixture_restart(&world);
-    fixture_register(&world);
-    sent_forget(&world);
+    fixture_come_back(&world);
+    fixture_rot_attempt(&world, sealed, 8);
     broker_seals(&world, sealed);
     fixture_settle(&world);
     cr_expect_eq(world.notes[NOTE_MANIFEST_ROTTEN], 1);
-    cr_assert_eq(sent_of(&world, MESSAGE_SEALED), 1);
-    cr_assert_eq(store_manifest(world.store, 1, &packed), STATUS_OK);
-    cr_expect(slice_is_equal(packed, manifest_packed(sealed)));
-    manifest_destroy(&kept);
+    expect_one_sealed(1, manifest_root(sealed));
+    expect_kept(sealed);
     manifest_destroy(&sealed);
+}
+
+/* It has two bytes more. */
+Test(worker_parts, takes_all_parts_of_a_manifest_of_another_length_again)
+{
+    expect_taken_in_place_of(make_two_parts(1, 0), make_two_parts(1000, 0), 1);
 }
 
 /* Each of them, beside what is kept of the other. */
 Test(worker_parts, takes_both_parts_of_a_manifest_that_has_rotted_in_both_again)
 {
-    struct manifest *kept = make_two_parts(1, 0);
-    struct manifest *manifest = make_two_parts(2, 0);
-    broker_seals(&world, kept);
-    fixture_settle(&world);
-    fixture_restart(&world);
-    fixture_register(&world);
-    sent_forget(&world);
-    broker_seals(&world, manifest);
-    fixture_settle(&world);
-    expect_one_sealed(1, manifest_root(manifest));
-    expect_kept(manifest);
-    manifest_destroy(&kept);
-    manifest_destroy(&manifest);
+    expect_taken_in_place_of(make_two_parts(1, 0), make_two_parts(2, 0), 2);
 }
 
 Test(worker_parts, are_given_up_when_their_draw_is_forgotten)
@@ -195,10 +161,10 @@ Test(worker_parts, are_given_up_when_their_draw_is_forgotten)
     struct manifest *manifest = make_two_parts(1, 0);
     struct seal_record mark;
     size_t count;
-    say_part(manifest, 0);
+    broker_seals_part(&world, manifest, 0);
     broker_says_kind(&world, MESSAGE_FORGET, 1);
     fixture_settle(&world);
-    say_part(manifest, 1);
+    broker_seals_part(&world, manifest, 1);
     fixture_settle(&world);
     cr_expect_eq(world.notes[NOTE_SEAL_RECORDED], 0);
     cr_expect_eq(world.notes[NOTE_SEAL_DIFFERS], 1);
@@ -235,20 +201,13 @@ static void seal_many(void)
     sent_forget(&world);
 }
 
-/* One turn of the loop, and what it sends. */
-static void turn(void)
-{
-    worker_tick(world.worker, world.now_ms);
-    broker_says_kind(&world, MESSAGE_PING, 0);
-}
-
 Test(worker_parts, that_come_again_do_not_begin_the_reading_back_anew)
 {
     seal_many();
-    turn();
+    fixture_turn(&world);
     cr_expect_eq(sent_of(&world, MESSAGE_SEALED), 0, "one step is not enough");
     broker_seals(&world, small);
-    turn();
+    fixture_turn(&world);
     expect_one_sealed(1, manifest_root(small));
     cr_expect_eq(world.last_note[NOTE_READ_BACK].number, BATCHES);
 }
@@ -259,7 +218,7 @@ Test(worker_parts, of_another_draw_have_that_one_read_back)
     struct made batch = make_batch(2, 7, 1, 0, 3, 0);
     struct manifest *next = make_manifest(&world, &batch, 1, NUMBER);
     seal_many();
-    turn();
+    fixture_turn(&world);
     broker_forwards(&world, &batch, false);
     broker_seals(&world, next);
     fixture_settle(&world);
@@ -277,7 +236,7 @@ Test(worker_parts, of_another_draw_have_that_one_read_back)
 Test(worker_parts, are_read_back_no_further_once_their_draw_is_void)
 {
     seal_many();
-    turn();
+    fixture_turn(&world);
     broker_says_kind(&world, MESSAGE_SEAL_VOID, 1);
     fixture_settle(&world);
     expect_one_sealed(1, &ZEROS);
@@ -292,7 +251,7 @@ Test(worker_parts, are_counted_no_further_once_their_draw_is_void)
     fixture_settle(&world);
     expect_one_sealed(1, manifest_root(small));
     broker_asks(&world, small, 5, 7, 1, 0, BATCHES);
-    turn();
+    fixture_turn(&world);
     cr_expect_eq(sent_of(&world, MESSAGE_COUNTED), 0);
     sent_forget(&world);
     broker_says_kind(&world, MESSAGE_SEAL_VOID, 1);

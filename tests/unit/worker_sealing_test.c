@@ -169,9 +169,7 @@ Test(worker_sealing, reads_back_again_after_a_restart)
     store_batches(0, BATCHES);
     broker_seals(&world, sealed);
     fixture_settle(&world);
-    fixture_restart(&world);
-    fixture_register(&world);
-    sent_forget(&world);
+    fixture_come_back(&world);
     broker_seals(&world, sealed);
     cr_expect_eq(sent_of(&world, MESSAGE_SEALED), 0);
     fixture_settle(&world);

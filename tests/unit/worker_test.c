@@ -154,8 +154,7 @@ Test(worker, ignores_a_welcome_before_its_inventory_is_told)
     fill_store(1, 40000);
     dial();
     cr_assert_eq(worker_state(world.worker), WORKER_REGISTERING);
-    struct message welcome = {.kind = MESSAGE_WELCOME, .welcome = {LEASE_MS, FRAME_BYTES_MAX}};
-    broker_says(&world, welcome, NULL);
+    broker_welcomes(&world);
     cr_expect_eq(worker_state(world.worker), WORKER_REGISTERING);
     cr_expect_eq(sent_of(&world, MESSAGE_CREDIT), 0);
     cr_expect_eq(world.notes[NOTE_UNEXPECTED], 1);
@@ -165,8 +164,7 @@ Test(worker, ignores_a_second_welcome)
 {
     fixture_register(&world);
     sent_forget(&world);
-    struct message welcome = {.kind = MESSAGE_WELCOME, .welcome = {LEASE_MS, FRAME_BYTES_MAX}};
-    broker_says(&world, welcome, NULL);
+    broker_welcomes(&world);
     cr_expect_eq(world.sent_count, 0);
     cr_expect_eq(worker_state(world.worker), WORKER_SERVING);
 }
