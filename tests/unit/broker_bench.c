@@ -197,6 +197,15 @@ void bench_report(struct bench *bench, uint64_t peer, const struct message *mess
     bench_turn(bench);
 }
 
+void bench_pass_heard(struct bench *bench, uint64_t peer, int64_t ms)
+{
+    const struct message pong = {.kind = MESSAGE_PONG};
+    for (; ms > 0; ms -= LEASE_MS / 4) {
+        bench_report(bench, peer, &pong, (struct slice){0});
+        bench_pass(bench, ms < LEASE_MS / 4 ? ms : LEASE_MS / 4);
+    }
+}
+
 void bench_fill_outbox(struct bench *bench, size_t room_bytes)
 {
     while (outbox_has_room(bench->outbox, 0, room_bytes + 1))

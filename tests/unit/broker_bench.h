@@ -36,6 +36,8 @@ enum status bench_verdict(const struct bench *bench);
 void bench_turn(struct bench *bench);
 /* Moves both clocks, in steps of a quarter of a lease as the loop would. */
 void bench_pass(struct bench *bench, int64_t ms);
+/* The same, while a store keeps its lease: before each step it says PONG. */
+void bench_pass_heard(struct bench *bench, uint64_t peer, int64_t ms);
 
 /* A request inside a turn that has begun. in: token: which answer is its own. */
 void bench_request(struct bench *bench, uint64_t token, const struct message *request);

@@ -68,16 +68,6 @@ static void seal(void)
     bench_hear(&bench, 50, &sealed, (struct slice){0});
 }
 
-/* Time passes, and the store is not silent. */
-static void pass(int64_t ms)
-{
-    const struct message pong = {.kind = MESSAGE_PONG};
-    for (; ms > 0; ms -= LEASE_MS / 4) {
-        bench_pass(&bench, LEASE_MS / 4);
-        bench_report(&bench, 50, &pong, (struct slice){0});
-    }
-}
-
 Test(broker_full, sends_on_so_many_batches_and_reads_its_sockets_before_the_rest)
 {
     const struct message credit = {.kind = MESSAGE_CREDIT, .credit = {.admitted_bytes = 2 << 20}};
@@ -194,7 +184,7 @@ Test(broker_full, a_draw_is_published_when_the_records_have_room)
     struct message count;
     struct slice shares;
     bench_store(&bench, 51, 2, 1);
-    pass(LEASE_MS);
+    bench_pass_heard(&bench, 50, LEASE_MS);
     seal();
     bench_turn(&bench);
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &count, &shares));

@@ -51,11 +51,7 @@ Test(broker_notes, batches_without_room_in_a_store_are_said_to_wait_for_it, .tim
     };
     bench_report(&bench, 50, &returned, (struct slice){0});
     bench_batch(&bench, 4, 0);
-    struct message pong = {.kind = MESSAGE_PONG};
-    for (int i = 0; i < 6; i++) {
-        bench_report(&bench, 50, &pong, (struct slice){0});
-        bench_pass(&bench, LEASE_MS / 4);
-    }
+    bench_pass_heard(&bench, 50, 6 * LEASE_MS / 4);
     cr_assert_eq(bench_lines(&bench, "stores: 1 ", "room in a store"), 1);
     bench_close(&bench);
 }
@@ -164,16 +160,6 @@ Test(broker_notes, a_count_waits_for_batches_that_were_lost_after_the_seal, .tim
     bench_close(&bench);
 }
 
-/* Keeps the store's lease while time passes. */
-static void pass_while_heard(struct bench *bench, uint64_t peer, int64_t ms)
-{
-    const struct message pong = {.kind = MESSAGE_PONG};
-    for (int64_t passed = 0; passed < ms; passed += LEASE_MS / 4) {
-        bench_report(bench, peer, &pong, (struct slice){0});
-        bench_pass(bench, LEASE_MS / 4);
-    }
-}
-
 Test(broker_notes, a_sealed_draw_says_for_which_store_it_waits, .timeout = 10)
 {
     struct bench bench;
@@ -185,11 +171,11 @@ Test(broker_notes, a_sealed_draw_says_for_which_store_it_waits, .timeout = 10)
     bench_stored(&bench, 50, 4, 0);
     cr_assert_eq(bench_poll(&bench, 4, 1).kind, MESSAGE_FINISHED);
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_SEAL, 0, &seal, NULL));
-    pass_while_heard(&bench, 50, LEASE_MS + LEASE_MS / 4);
+    bench_pass_heard(&bench, 50, LEASE_MS + LEASE_MS / 4);
     cr_assert_eq(bench_lines(&bench, "waiting_for: store 01000000", "to check its batches"), 1);
     bench_sealed(&bench, 50, &seal.part.root);
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &count, NULL));
-    pass_while_heard(&bench, 50, WAIT_MS_MAX + LEASE_MS / 4);
+    bench_pass_heard(&bench, 50, WAIT_MS_MAX + LEASE_MS / 4);
     cr_assert_eq(bench_lines(&bench, "waiting_for: store 01000000", "to count"), 1);
     struct message counted = {
         .kind = MESSAGE_COUNTED,
@@ -203,7 +189,7 @@ Test(broker_notes, a_sealed_draw_says_for_which_store_it_waits, .timeout = 10)
         bench_report(&bench, 50, &counted, (struct slice){0});
     }
     cr_assert_eq(bench_lines(&bench, "wrong answer; this store is asked no more", ""), 1);
-    pass_while_heard(&bench, 50, WAIT_MS_MAX + LEASE_MS / 4);
+    bench_pass_heard(&bench, 50, WAIT_MS_MAX + LEASE_MS / 4);
     cr_assert_eq(bench_lines(&bench, "waiting_for: store 01000000", "answers were wrong"), 1);
     bench_close(&bench);
 }
@@ -222,7 +208,7 @@ Test(broker_notes, a_recovery_says_how_many_stores_it_waits_for, .timeout = 10)
     bench_pass(&bench, WAIT_MS_MAX - LEASE_MS);
     cr_assert_eq(bench_lines(&bench, "waiting_for", ""), 0);
     bench_store(&bench, 50, 1, 1);
-    pass_while_heard(&bench, 50, 2 * LEASE_MS);
+    bench_pass_heard(&bench, 50, 2 * LEASE_MS);
     cr_assert_eq(bench_lines(&bench, "waiting_for: 2 stores", "registered: 1"), 1);
     bench_store(&bench, 51, 2, 1);
     bench_pass(&bench, 2 * WAIT_MS_MAX);
@@ -243,9 +229,9 @@ Test(broker_notes, a_sealed_draw_waits_for_no_store_that_was_given_up, .timeout 
     cr_assert_eq(bench_poll(&bench, 4, 1).kind, MESSAGE_FINISHED);
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_SEAL, 0, &seal, NULL));
     bench_sealed(&bench, 51, &seal.part.root);
-    pass_while_heard(&bench, 51, LEASE_MS + LEASE_MS / 2);
+    bench_pass_heard(&bench, 51, LEASE_MS + LEASE_MS / 2);
     cr_assert_eq(bench_lines(&bench, "store 01000000 to ", "other_stores: 1"), 1);
-    pass_while_heard(&bench, 51, bench.options.store_grace_ms + WAIT_MS_MAX);
+    bench_pass_heard(&bench, 51, bench.options.store_grace_ms + WAIT_MS_MAX);
     cr_assert_eq(bench_lines(&bench, "store 02000000 to count its batches", "other_stores: 0"), 1);
     bench_close(&bench);
 }
