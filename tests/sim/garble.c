@@ -1,6 +1,6 @@
-/* When a letter is garbled, how, and in which place it comes; see garble.h. Whoever was misled is
- * started again when everything heals: what a broken peer has left out of a connection that lives
- * (SEALED, COUNT) comes with a new registration only. */
+/* When a letter is garbled, how, and in which place it comes; see garble.h. Once one was, all
+ * workers and agencies are started again when everything heals: what a broken peer has left out of
+ * a connection that lives (SEALED, COUNT) comes with a new registration only. */
 #include "tests/sim/garble.h"
 
 #include <stdlib.h>

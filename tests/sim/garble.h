@@ -16,7 +16,8 @@ enum garble_place {
     ANYWHERE = BESIDE | INSTEAD,
 };
 
-/* What has to come of it. Of what is not taken at all the same is demanded wherever it is told. */
+/* What has to come of it. Where that is of one receiver alone, garble_fate.c demands nothing of the
+ * others. */
 enum fate {
     FATE_DROPPED,       /* its receiver is as it was; a broker may ask who that is */
     FATE_UNHEEDED,      /* a worker has the same orders as before, and as many seals */
@@ -90,8 +91,8 @@ bool garble_shares_twice(struct garbling *garbling);
 bool garble_share_lost(struct garbling *garbling); /* the last one of several */
 /* The first part of two; the other one never comes. */
 bool garble_manifest_half(struct garbling *garbling);
-bool garble_manifest(
-    struct garbling *garbling); /* a byte of it, so that nothing follows any more */
+/* A bit of it, so that it is none any more. */
+bool garble_manifest(struct garbling *garbling);
 /* Digest, body or count of a BATCH, of which a header and its body stand at these frames. */
 bool garble_batch(struct garbling *garbling, uint32_t header);
 

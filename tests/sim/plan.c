@@ -13,6 +13,8 @@ static const struct {
 #undef X
 };
 
+_Static_assert((int)MISHAPS <= 32, "a set of kinds has 32 bits (mishap_bit)");
+
 const char *mishap_name(enum mishap mishap)
 {
     return mishaps_known[mishap].name;

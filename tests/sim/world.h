@@ -256,7 +256,7 @@ void stranger_judge(struct world *world, const struct broker_actor *actor,
 /* garble.c: hands the letter over, and a garbled one beside it or in its place. returns false when
  * nothing is garbled: then nobody has it yet. */
 bool garble_deliver(struct world *world, struct letter *letter);
-/* Whoever was misled is started anew. */
+/* Starts all workers and agencies anew, once a letter was garbled. */
 void garble_heal(struct world *world);
 /* garble_fate.c: a receiver before it takes a garbled letter, and what it made of it. */
 void garble_look_at_broker(const struct broker_actor *actor, const struct letter *letter,
