@@ -1,5 +1,5 @@
 /* The inside of the core, shared by worker.c (life, states, time) and worker_receive.c (messages):
- * the worker itself and the ways from state to state. Nobody else includes it. */
+ * the worker itself and the ways from state to state. Of others only the simulator looks inside. */
 #ifndef SORTEO_WORKER_INNER_H
 #define SORTEO_WORKER_INNER_H
 
