@@ -9,7 +9,7 @@
 #include "tests/sim/store_memory.h"
 #include "worker/worker.h"
 
-enum { SENT_MAX = 2048, MADE_BYTES_MAX = 600 * 1024, MADE_BATCHES_MAX = 512 };
+enum { SENT_MAX = 2048, MADE_BATCHES_MAX = 512 };
 
 /* A message that the worker sent. */
 struct sent {
