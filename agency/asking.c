@@ -92,6 +92,7 @@ static void (*const ASK[AGENCY_STATES])(struct agency *, int64_t, struct outbox 
     [AGENCY_DECLARING] = ask_poll, [AGENCY_WAITING] = ask_poll, [AGENCY_FETCHING] = ask_winners,
     [AGENCY_NAMING] = ask_digests, [AGENCY_LEAVING] = ask_bye,  [AGENCY_PARTING] = ask_bye,
 };
+_Static_assert(AGENCY_STATES == 13, "a new state asks for something, or rests for ever");
 
 /* Nothing is to be asked; once there is a result, the next step may be the reader's too. */
 static bool is_at_rest(const struct agency *agency)
