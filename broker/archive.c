@@ -50,11 +50,12 @@ static enum status read_agency(void *owner, uint32_t draw, uint32_t agency,
     enum status status = sql_next(journal, SQL_READ_RESULT);
     if (status != STATUS_OK)
         return give_up(journal, status == STATUS_END ? STATUS_NOT_FOUND : status);
-    archived->winners = sql_u32(use, 0);
-    archived->attempt = sql_u32(use, 1);
-    archived->plan = sql_plan(use, 2);
+    struct archived_agency found = {.winners = sql_u32(use, 0)};
+    status = sql_read_attempt(journal, use, 1, &found.attempt, &found.plan);
     sql_end(journal, SQL_READ_RESULT);
-    return STATUS_OK;
+    if (status == STATUS_OK)
+        *archived = found;
+    return give_up(journal, status);
 }
 
 /* A page while it is built. */

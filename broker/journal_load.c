@@ -1,8 +1,8 @@
-/* Handing the journal's records back at a start, in the order in which they were written. */
+/* Handing the journal's records back at a start, in the order in which they were written. What has
+ * rotted may have any value: the core is given none that it does not expect. */
 #include <stdlib.h>
 
 #include "broker/journal_sql.h"
-#include "proto/wire/check.h"
 
 /* Where the records go, and the ids that a record borrows. */
 struct reading {
@@ -63,10 +63,10 @@ static enum status read_plan(struct reading *reading, uint32_t draw, sqlite3_stm
 {
     struct record record = {.kind = RECORD_PLAN, .draw = draw};
     record.plan.agency = sql_u32(use, 0);
-    record.plan.attempt = sql_u32(use, 1);
-    record.plan.plan = sql_plan(use, 2);
+    enum status status =
+        sql_read_attempt(reading->journal, use, 1, &record.plan.attempt, &record.plan.plan);
     record.plan.wall_ms = sqlite3_column_int64(use, 5);
-    return reading->read(reading->reader, &record);
+    return status == STATUS_OK ? reading->read(reading->reader, &record) : status;
 }
 
 static uint32_t get_u32(const uint8_t *bytes)
@@ -91,6 +91,8 @@ static enum status read_digests(struct journal *journal, int64_t place, uint32_t
             const uint8_t *at = piece + index * ENTRY_BYTES;
             memcpy(digests[first + index].bytes, at, DIGEST_BYTES);
             bets[first + index] = get_u32(at + DIGEST_BYTES);
+            if (bets[first + index] == 0 || bets[first + index] > BATCH_BETS_MAX)
+                answer = SQLITE_CORRUPT;
         }
     }
     enum status status = answer == SQLITE_OK ? STATUS_OK : sql_fail(journal, "read", answer);
@@ -104,13 +106,12 @@ static enum status read_declaration(struct reading *reading, uint32_t draw, sqli
     struct record record = {.kind = RECORD_DECLARATION, .draw = draw};
     struct manifest_entry *entry = &record.declaration;
     entry->agency = sql_u32(use, 1);
-    entry->attempt = sql_u32(use, 2);
-    entry->plan = sql_plan(use, 3);
     entry->declaration.batches = sql_u32(use, 6);
     entry->declaration.bets = (uint64_t)sqlite3_column_int64(use, 7);
     entry->declaration.rejected = (uint64_t)sqlite3_column_int64(use, 8);
-    enum status status =
-        sql_read_bytes(journal, use, 9, entry->declaration.root.bytes, DIGEST_BYTES);
+    enum status status = sql_read_attempt(journal, use, 2, &entry->attempt, &entry->plan);
+    if (status == STATUS_OK)
+        status = sql_read_bytes(journal, use, 9, entry->declaration.root.bytes, DIGEST_BYTES);
     uint32_t batches = entry->declaration.batches;
     if (status == STATUS_OK && batches > BATCHES_MAX)
         status = sql_fail(journal, "read", SQLITE_CORRUPT);
@@ -151,8 +152,11 @@ static enum status load_opened(struct reading *reading, uint32_t draw, sqlite3_s
     terms->number.range_last = sql_u32(use, 3);
     terms->number.is_given = sqlite3_column_int(use, 4) != 0;
     terms->number.given = sql_u32(use, 5);
-    enum status status =
-        sql_read_bytes(reading->journal, use, 6, terms->number.seed.bytes, DIGEST_BYTES);
+    enum status status = STATUS_OK;
+    if (terms->number.range_first > terms->number.range_last)
+        status = sql_fail(reading->journal, "read", SQLITE_CORRUPT);
+    if (status == STATUS_OK)
+        status = sql_read_bytes(reading->journal, use, 6, terms->number.seed.bytes, DIGEST_BYTES);
     terms->agencies_required = sql_u32(use, 7);
     if (sqlite3_column_int(use, 8) != 0) {
         terms->roster = reading->ids;
@@ -190,9 +194,9 @@ static enum status load_draw(struct reading *reading, sqlite3_stmt *use)
     uint32_t draw = sql_u32(use, 0);
     int phase = sqlite3_column_int(use, 1);
     bool was_opened = sqlite3_column_type(use, 2) != SQLITE_NULL;
-    enum status status = STATUS_OK;
+    enum status status = draw > 0 ? STATUS_OK : sql_fail(reading->journal, "read", SQLITE_CORRUPT);
     reading->ids_count = 0;
-    if (was_opened)
+    if (was_opened && status == STATUS_OK)
         status = each_row(reading, SQL_READ_ROSTER, draw, read_id);
     if (was_opened && status == STATUS_OK)
         status = load_opened(reading, draw, use);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/wire/batch.h"
 #include "proto/wire/check.h"
 
 /* `place` keeps the order of writing. Numbers of the protocol that have 64 bits are kept as
@@ -285,11 +286,15 @@ uint32_t sql_u32(sqlite3_stmt *use, int column)
     return (uint32_t)sqlite3_column_int64(use, column);
 }
 
-struct plan sql_plan(sqlite3_stmt *use, int column)
+enum status sql_read_attempt(struct journal *journal, sqlite3_stmt *use, int column,
+                             uint32_t *attempt, struct plan *plan)
 {
-    return (struct plan){.bets_max = sql_u32(use, column),
-                         .bytes_max = sql_u32(use, column + 1),
-                         .skips_bad_rows = sqlite3_column_int(use, column + 2) != 0};
+    *attempt = sql_u32(use, column);
+    *plan = (struct plan){.bets_max = sql_u32(use, column + 1),
+                          .bytes_max = sql_u32(use, column + 2),
+                          .skips_bad_rows = sqlite3_column_int(use, column + 3) != 0};
+    return *attempt > 0 && plan_is_valid(plan) ? STATUS_OK
+                                               : sql_fail(journal, "read", SQLITE_CORRUPT);
 }
 
 enum status sql_read_bytes(struct journal *journal, sqlite3_stmt *use, int column, void *bytes,

@@ -91,8 +91,10 @@ enum status sql_next(struct journal *journal, enum statement statement);
 void sql_end(struct journal *journal, enum statement statement);
 
 uint32_t sql_u32(sqlite3_stmt *use, int column);
-/* Three columns: bets_max, bytes_max, skips_bad_rows. */
-struct plan sql_plan(sqlite3_stmt *use, int column);
+/* Four columns: attempt, bets_max, bytes_max, skips_bad_rows. errors: IO: no agency has such ones:
+ * the file is damaged. */
+enum status sql_read_attempt(struct journal *journal, sqlite3_stmt *use, int column,
+                             uint32_t *attempt, struct plan *plan);
 /* Copies a blob of exactly this length. errors: IO: it has another one: the file is damaged. */
 enum status sql_read_bytes(struct journal *journal, sqlite3_stmt *use, int column, void *bytes,
                            size_t count);

@@ -334,3 +334,29 @@ Test(archive, ends_the_journal_when_a_page_cannot_be_read, .timeout = 10)
     cr_assert_eq(fixture_try(&fixture), STATUS_IO, "nothing is written behind that");
     fixture_end(&fixture);
 }
+
+/* A message can carry no other attempt and plan. */
+Test(archive, ends_the_journal_when_an_agency_has_what_none_can_have, .timeout = 10)
+{
+    static const char *const damages[] = {
+        "UPDATE declarations SET attempt = 0",
+        "UPDATE declarations SET bytes_max = 1",
+    };
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        struct fixture fixture;
+        struct archived_agency agency;
+        sqlite3 *other;
+        char path[128];
+        fixture_begin(&fixture);
+        begin_draw(&fixture);
+        publish(&fixture);
+        snprintf(path, sizeof path, "%s/journal.sqlite", fixture.folder);
+        cr_assert_eq(sqlite3_open(path, &other), SQLITE_OK);
+        cr_assert_eq(sqlite3_exec(other, damages[i], NULL, NULL, NULL), SQLITE_OK);
+        cr_assert_eq(sqlite3_close(other), SQLITE_OK);
+        cr_expect_eq(fixture.archive.agency(fixture.archive.owner, 1, 4, &agency), STATUS_IO, "%s",
+                     damages[i]);
+        cr_expect_eq(journal_verdict(fixture.journal), STATUS_IO, "nothing is written behind that");
+        fixture_end(&fixture);
+    }
+}

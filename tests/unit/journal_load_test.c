@@ -1,5 +1,7 @@
 /* What is written is handed back: every record, every field, in order; and nothing of what is
  * over. */
+#include <sqlite3.h>
+
 #include "tests/unit/journal_fixture.h"
 
 enum { READ_MAX = 32, BATCHES = 2500 };
@@ -146,7 +148,7 @@ Test(journal_load, hands_declarations_back_with_digests_and_bets, .timeout = 10)
     static uint32_t bets[BATCHES];
     for (uint32_t seq = 0; seq < BATCHES; seq++) {
         memcpy(digests[seq].bytes + 28, &seq, sizeof(seq));
-        bets[seq] = seq * 1000003u;
+        bets[seq] = 1 + seq * 1000003u % BATCH_BETS_MAX;
     }
     struct fixture fixture;
     fixture_begin(&fixture);
@@ -343,4 +345,65 @@ Test(journal_load, a_recovery_raises_the_epoch_and_replaces_its_draw_and_later_o
     cr_assert_eq(reader->record[1].draw, 2);
     cr_assert_eq(reader->record[5].plan.agency, 9, "draw 2 was replaced");
     fixture_end(&fixture);
+}
+
+/* -- values that no broker writes -- */
+
+static enum status count_only(void *owner, const struct record *record)
+{
+    (void)record;
+    ++*(uint32_t *)owner;
+    return STATUS_OK;
+}
+
+static void damage(struct fixture *fixture, const char *sql)
+{
+    sqlite3 *database = NULL;
+    char path[128];
+    snprintf(path, sizeof(path), "%s/journal.sqlite", fixture->folder);
+    cr_assert_eq(sqlite3_open(path, &database), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK, "%s",
+                 sqlite3_errmsg(database));
+    cr_assert_eq(sqlite3_close(database), SQLITE_OK);
+}
+
+/* A draw with one agency that has finished with one batch. */
+static void begin_with_a_draw(struct fixture *fixture)
+{
+    static const struct digest digest = {{1}};
+    static const uint32_t bets = 1;
+    fixture_begin(fixture);
+    add_opened(fixture, 1);
+    add_plan(fixture, 1, 4, 2);
+    add_declaration(fixture, 1, 4, 1, &digest, &bets);
+    fixture_write(fixture);
+}
+
+/* The core CHECKs them, since messages and manifests can carry no others. */
+Test(journal_load, refuses_values_that_no_broker_writes, .timeout = 20)
+{
+    static const char *const damages[] = {
+        "UPDATE draws SET draw = 0",
+        "UPDATE draws SET range_last = range_first - 1",
+        "UPDATE plans SET attempt = 0",
+        "UPDATE plans SET bets_max = 0",
+        "UPDATE plans SET bytes_max = 1",
+        "UPDATE declarations SET attempt = 0",
+        "UPDATE declarations SET bytes_max = 1",
+        "UPDATE declarations SET batches = 1048577",
+        "UPDATE declarations SET digests = zeroblob(36)",
+        "UPDATE declarations SET digests = CAST(substr(digests, 1, 32) || x'00100000' AS BLOB)",
+    };
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        struct fixture fixture;
+        uint32_t records = 0;
+        begin_with_a_draw(&fixture);
+        damage(&fixture, damages[i]);
+        fixture_reopen(&fixture, 2);
+        cr_expect_eq(journal_load(fixture.journal, count_only, &records), STATUS_IO, "%s",
+                     damages[i]);
+        cr_expect_not_null(strstr(journal_problem(fixture.journal), "cannot read the journal"),
+                           "%s", damages[i]);
+        fixture_end(&fixture);
+    }
 }
