@@ -76,6 +76,8 @@ static enum status restore_declaration(struct broker *broker, const struct recor
     struct member *member = roll_find(broker->roll, record->declaration.agency);
     if (member == NULL || member->attempt != record->declaration.attempt)
         return refuse_record(broker, record, "a declaration is of no attempt in force");
+    if (!manifest_entry_follows(&record->declaration, broker->hasher))
+        return refuse_record(broker, record, "a declaration is not that of its batches");
     return broker_finish_member(broker, member, &record->declaration);
 }
 

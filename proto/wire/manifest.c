@@ -91,7 +91,7 @@ static void derive_root(const struct manifest_entry *entries, size_t entries_cou
     tree_head(&tree, hasher, root);
 }
 
-static bool entry_follows(const struct manifest_entry *entry, struct hasher *hasher)
+bool manifest_entry_follows(const struct manifest_entry *entry, struct hasher *hasher)
 {
     struct tree tree;
     struct digest root;
@@ -262,7 +262,7 @@ enum status manifest_parse(struct slice packed, struct hasher *hasher, struct ma
         goto fail;
     status = STATUS_WRONG;
     for (size_t i = 0; i < parsed->entries_count; i++)
-        if (!entry_follows(&parsed->entries[i], hasher))
+        if (!manifest_entry_follows(&parsed->entries[i], hasher))
             goto fail;
     struct digest root;
     derive_root(parsed->entries, parsed->entries_count, hasher, &root);

@@ -42,6 +42,10 @@ struct manifest_terms {
 
 struct manifest;
 
+/* True when the declaration is the one of its digests and bets: their head and their sum.
+ * cost: a hash for each batch. */
+bool manifest_entry_follows(const struct manifest_entry *entry, struct hasher *hasher);
+
 /* Builds a manifest: computes root and number and keeps a copy of everything in its packed form.
  * in: terms with range_first <= range_last; entries in strictly rising order of agency, may be
  *     none. That a declaration is the one of its digests and bets is the caller's word.
