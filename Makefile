@@ -40,7 +40,7 @@ UNIT := status pack bet csv csv_faults batch digest seqset message item manifest
     clock log options stop address agency_command agency_hello agency_replies agency_result \
     agency_sending archive arena barrier batch_faults broker_command broker_digests \
     broker_draw broker_forget broker_full broker_inventory broker_journal broker_notes \
-    broker_over broker_races broker_recover broker_refusals \
+    broker_over broker_races broker_recover broker_recover_draws broker_refusals \
     broker_reports broker_requests broker_seal broker_start broker_stores broker_trust \
     csv_pieces cuts cutter dispatch_model dispatch draw durable fingerprint \
     flights journal_load journal ledger_model ledger lmdb_value lock options_text \

@@ -76,6 +76,10 @@ static const struct {
     struct record records[RECORDS_IN_A_ROW];
 } rows[] = {
     {"draw 2 contradict one another: it opens before", {OPENED(1), OPENED(2)}},
+    {"draw 2 contradict one another: it opens before",
+     {SIMPLE(RECORD_RECOVERED, 1), OPENED(1), OPENED(2)}},
+    {"draw 3 contradict one another: it opens before",
+     {OPENED(1), SIMPLE(RECORD_VOID, 1), OPENED(2), OPENED(3)}},
     {"draw 1 contradict one another: it is not the", {PLAN(1, 1)}},
     {"draw 0 contradict one another: it is not the", {SIMPLE(RECORD_VOID, 0)}},
     {"draw 2 contradict one another: it is not the", {OPENED(1), PLAN(2, 1)}},

@@ -242,6 +242,30 @@ Test(recovery, takes_no_manifest_whose_parts_do_not_belong_together)
     }
 }
 
+/* Or else the next part would have no place. */
+Test(recovery, takes_no_part_that_is_longer_than_the_whole)
+{
+    struct manifest *sealed = seal(1, 4);
+    struct manifest *taken = NULL;
+    uint8_t longer[4096] = {0};
+    const struct message_part first = part_of(sealed, 0, 2);
+    cr_assert_lt(first.manifest_bytes, sizeof longer);
+    ask(1);
+    cr_assert_eq(take(1, 4, &first, (struct slice){longer, first.manifest_bytes + 1}, &taken),
+                 STATUS_WRONG);
+    cr_assert_null(taken);
+    manifest_destroy(&sealed);
+}
+
+Test(recovery, asks_no_store_that_has_the_seal_of_an_older_draw)
+{
+    struct manifest *older = seal(0, 3);
+    struct manifest *sealed = seal(1, 4);
+    ask(1);
+    manifest_destroy(&older);
+    manifest_destroy(&sealed);
+}
+
 Test(recovery, asks_no_store_whose_registration_is_over)
 {
     struct manifest *sealed = seal(0, 4);

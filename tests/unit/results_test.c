@@ -1,4 +1,5 @@
 /* Which batches are asked of whom, and when a count is complete. */
+#include "tests/sim/machine.h"
 #include "tests/unit/results_bench.h"
 
 Test(results, is_complete_when_answers_cover_the_manifest, .timeout = 10)
@@ -253,4 +254,25 @@ Test(results, asks_no_more_questions_than_a_draw_may_have, .timeout = 10)
                  STATUS_LIMIT);
     cr_assert_eq(results_live_question(bench.results, 0), 0);
     close_bench(&bench);
+}
+
+Test(results, asks_the_whole_question_or_nothing_for_want_of_memory, .timeout = 10)
+{
+    enum status status = STATUS_NO_MEMORY;
+    for (uint32_t turn = 1; status == STATUS_NO_MEMORY; turn++) {
+        struct count_bench bench;
+        struct message_count count;
+        size_t bytes = 0;
+        open_bench(&bench);
+        hold(&bench, 0, 3, 0, 4);
+        hold(&bench, 0, 5, 0, 1);
+        machine_reset();
+        machine_fail_memory(turn, 1);
+        RUN_CORE(status = results_ask(bench.results, 0, holds, &bench, asked_body,
+                                      sizeof asked_body, &count, &bytes));
+        cr_assert_eq(status, machine_memory_failures() > 0 ? STATUS_NO_MEMORY : STATUS_OK);
+        cr_expect_eq(results_uncovered(bench.results), status == STATUS_OK ? 0 : 5);
+        cr_expect_eq(results_live_question(bench.results, 0), status == STATUS_OK);
+        close_bench(&bench);
+    }
 }

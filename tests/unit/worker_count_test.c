@@ -101,13 +101,14 @@ Test(worker_count, counts_what_was_sealed_whichever_bit_of_its_manifest_has_rott
 Test(worker_count, answers_several_questions_in_turn)
 {
     for (uint32_t question = 0; question < BATCHES; question++)
-        broker_asks(&world, sealed, question, 7, 1, question, 1);
+        broker_asks(&world, sealed, question, 7, 1, 0, question + 1);
     fixture_settle(&world);
     cr_assert_eq(sent_of(&world, MESSAGE_COUNTED), BATCHES);
     for (uint32_t question = 0; question < BATCHES; question++) {
         const struct sent *counted = sent_get(&world, MESSAGE_COUNTED, question);
         cr_expect_eq(counted->message.counted.question, question);
-        cr_expect_eq(counted->message.counted.bets, BETS);
+        cr_expect_eq(counted->message.counted.bets, BETS * (question + 1));
+        cr_expect_eq(counted->message.counted.winners, question + 1);
     }
 }
 

@@ -39,6 +39,30 @@ Test(worker_limits, forgets_as_many_draws_at_once_as_can_wait)
     cr_expect_eq(world.notes[NOTE_FORGOTTEN], FORGET_DRAWS_MAX + 1, "it is told again");
 }
 
+Test(worker_limits, a_draw_that_it_is_told_often_to_forget_waits_once)
+{
+    for (uint32_t i = 0; i <= FORGET_DRAWS_MAX; i++)
+        broker_says_kind(&world, MESSAGE_FORGET, 1);
+    broker_says_kind(&world, MESSAGE_FORGET, 2);
+    cr_expect_eq(world.notes[NOTE_MESSAGE_DROPPED], 0);
+    fixture_settle(&world);
+    cr_expect_eq(world.notes[NOTE_FORGOTTEN], 2);
+}
+
+Test(worker_limits, tells_of_each_draw_how_many_batches_it_has_forgotten)
+{
+    struct made made = make_batch(1, 7, 1, 0, 2, 0);
+    broker_forwards(&world, &made, false);
+    broker_says_kind(&world, MESSAGE_FORGET, 1);
+    fixture_settle(&world);
+    cr_expect_eq(world.last_note[NOTE_FORGOTTEN].number, 1);
+    broker_says_kind(&world, MESSAGE_FORGET, 2);
+    fixture_settle(&world);
+    cr_expect_eq(world.last_note[NOTE_FORGOTTEN].draw, 2);
+    cr_expect_eq(world.last_note[NOTE_FORGOTTEN].number, 0);
+    made_free(&made);
+}
+
 /* The codec admits no order of draw 0; the draw is the fourth byte of these headers. */
 Test(worker_limits, drops_orders_and_batches_of_draw_0)
 {

@@ -1,0 +1,65 @@
+/* Which draw, and under which epoch, a broker with --recover goes on with. */
+#include "tests/sim/machine.h"
+#include "tests/unit/recover_bench.h"
+
+Test(broker_recover_draws, opens_its_first_draw_where_that_is_beyond_a_forgotten_one, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    const struct item_inventory item = {.kind = INVENTORY_FORGOT, .draw = 2};
+    bench_options(&options);
+    options.recover_stores = 1;
+    options.terms.number.draw = 7;
+    bench_open(&bench, &options);
+    bring(&bench, 50, 5, &item, 1);
+    cr_assert_eq(verdict(&bench), STATUS_OK);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_OPENED, 3), 0);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_OPENED, 7), 1);
+    bench_close(&bench);
+}
+
+/* The journal's own epoch may be higher than all that its stores have heard. */
+Test(broker_recover_draws, takes_an_epoch_above_its_own_as_well, .timeout = 10)
+{
+    struct bench bench;
+    struct broker_options options;
+    struct message who;
+    bench_options(&options);
+    options.recover_stores = 1;
+    bench_open(&bench, &options);
+    for (uint32_t i = 0; i < 5; i++)
+        cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    const uint64_t own = bench.epoch;
+    bring(&bench, 50, 1, NULL, 0);
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_WHO, 0, &who, NULL));
+    cr_assert_eq(who.epoch.number, own + 1);
+    bench_close(&bench);
+}
+
+Test(broker_recover_draws, ends_where_it_has_no_memory_for_a_draw_to_make_void, .timeout = 20)
+{
+    const struct item_inventory item = batch_item(3);
+    const struct message registration = {
+        .kind = MESSAGE_REGISTER,
+        .registration = {.store = {{1}}, .opening = {1, {{1}}}, .epoch = {5, {{7}}}},
+    };
+    const struct message inventory = {.kind = MESSAGE_INVENTORY,
+                                      .inventory = {.is_last = true, .items = 1}};
+    uint8_t buffer[ITEM_BYTES_MAX];
+    size_t bytes = 0;
+    cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, &item), STATUS_OK);
+    enum status status = STATUS_NO_MEMORY;
+    for (uint32_t turn = 1; status == STATUS_NO_MEMORY; turn++) {
+        struct bench bench;
+        begin(&bench);
+        bench_report(&bench, 50, &registration, (struct slice){0});
+        outbox_reset(bench.outbox);
+        bench_hear(&bench, 50, &inventory, (struct slice){buffer, bytes});
+        machine_reset();
+        machine_fail_memory(turn, 1);
+        RUN_CORE(bench.next_at = broker_tick(bench.broker, bench.now_ms, bench.wall_ms));
+        status = verdict(&bench);
+        cr_assert_eq(status, machine_memory_failures() > 0 ? STATUS_NO_MEMORY : STATUS_OK);
+        bench_close(&bench);
+    }
+}
