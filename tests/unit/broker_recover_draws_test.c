@@ -18,6 +18,26 @@ Test(broker_recover_draws, opens_its_first_draw_where_that_is_beyond_a_forgotten
     bench_close(&bench);
 }
 
+/* The ones before the draw that it found are over, and none of those in between has opened. */
+Test(broker_recover_draws, knows_nothing_of_the_draws_that_it_has_left_out, .timeout = 10)
+{
+    const struct item_inventory mark = {.kind = INVENTORY_FORGOT, .draw = 2};
+    for (uint32_t draw = 1; draw < 5; draw++) {
+        struct bench bench;
+        struct broker_options options;
+        const struct item_inventory item = batch_item(draw);
+        bench_options(&options);
+        options.recover_stores = 1;
+        options.terms.number.draw = 7;
+        bench_open(&bench, &options);
+        bring(&bench, 50, 5, &mark, 1);
+        const struct epoch served = {6, {{1, 0xb0}}};
+        bring_store(&bench, 51, 2, &served, &item, 1);
+        cr_assert_eq(verdict(&bench), draw < 3 ? STATUS_OK : STATUS_CONFIG, "draw %u", draw);
+        bench_close(&bench);
+    }
+}
+
 /* The journal's own epoch may be higher than all that its stores have heard. */
 Test(broker_recover_draws, takes_an_epoch_above_its_own_as_well, .timeout = 10)
 {

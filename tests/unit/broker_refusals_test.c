@@ -184,6 +184,30 @@ Test(broker_refusals, after_a_decision_journal_nothing)
     expect(&digests, REFUSAL_LATE);
 }
 
+static void choose_two_draws(struct broker_options *options)
+{
+    choose_timeout(options);
+    options->terms.agencies_required = 1;
+    options->draws = 2;
+}
+
+Test(broker_refusals, who_is_excluded_from_a_draw_came_late_for_the_one_before)
+{
+    begin(choose_two_draws);
+    bench_hello(&bench, 4, 0);
+    cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
+    for (uint32_t agency = 4; agency <= 10; agency += 6) {
+        const struct message hello = hello_of(2, agency, 0);
+        cr_assert_eq(bench_ask(&bench, &hello, NULL).kind, MESSAGE_ADMITTED);
+    }
+    struct message poll = poll_of(4, 1, 0);
+    poll.draw = 2;
+    cr_assert_eq(bench_ask(&bench, &poll, NULL).kind, MESSAGE_FINISHED);
+    bench_pass(&bench, bench.options.terms.barrier_timeout_ms + 1);
+    expect_hello(2, 10, 0, REFUSAL_EXCLUDED);
+    expect_hello(1, 10, 0, REFUSAL_LATE);
+}
+
 Test(broker_refusals, of_a_void_draw_journal_nothing)
 {
     begin(choose_nothing);

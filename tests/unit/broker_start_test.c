@@ -14,10 +14,13 @@ static void begin(struct bench *bench)
 Test(broker_start, other_flags_than_at_the_opening_are_refused, .timeout = 10)
 {
     static const uint32_t roster[] = {1, 4};
-    for (int flag = 0; flag < 9; flag++) {
+    for (int flag = 0; flag < 13; flag++) {
         struct bench bench;
         const char *problem;
-        begin(&bench);
+        struct broker_options options;
+        bench_options(&options);
+        options.terms.barrier_timeout_ms = 60000;
+        bench_open(&bench, &options);
         struct terms *terms = &bench.options.terms;
         terms->agencies_required += flag == 0;
         terms->number.range_last += flag == 1;
@@ -27,6 +30,10 @@ Test(broker_start, other_flags_than_at_the_opening_are_refused, .timeout = 10)
         terms->on_timeout = flag == 5 ? TIMEOUT_DRAW : TIMEOUT_VOID;
         terms->number.range_first += flag == 6;
         terms->number.is_given = flag != 7;
+        terms->agencies_required -= flag == 9;
+        terms->number.range_last -= flag == 10;
+        terms->barrier_timeout_ms -= flag == 11;
+        terms->quorum -= flag == 12;
         if (flag == 8) {
             terms->roster = roster;
             terms->roster_count = 2;
