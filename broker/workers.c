@@ -231,7 +231,7 @@ static void on_inventory(struct broker *broker, const struct report *report)
     store->chunks++;
     broker_send_worker(broker, store->peer, &ping, NULL);
     store->pinged_at = report->now_ms;
-    if (inventory->is_last && broker->verdict == STATUS_OK)
+    if (inventory->is_last) /* where an item has ended the broker, nothing of this turn leaves */
         welcome(broker, report);
 }
 
