@@ -79,6 +79,26 @@ Test(broker_over, a_store_that_registers_while_voiding_is_told_and_waited_for, .
     bench_close(&bench);
 }
 
+/* [M-55] */
+Test(broker_over, a_store_that_registers_after_a_void_is_told_of_it, .timeout = 10)
+{
+    struct bench bench;
+    struct message hello = hello_of(1, 4);
+    const struct message registration = {
+        .kind = MESSAGE_REGISTER,
+        .registration = {.store = {{2}}, .opening = {1, {{2, 1}}}},
+    };
+    const struct message inventory = {.kind = MESSAGE_INVENTORY, .inventory = {.is_last = true}};
+    void_draw(&bench);
+    bench_store(&bench, 51, 1, 2);
+    bench_sealed(&bench, 51, &zeros);
+    cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_VOID);
+    bench_report(&bench, 52, &registration, (struct slice){0});
+    bench_report(&bench, 52, &inventory, (struct slice){0});
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 52, MESSAGE_SEAL_VOID, 0, NULL, NULL));
+    bench_close(&bench);
+}
+
 /* [M-55]: a store that was sealed answers that SEAL with the root. */
 Test(broker_over, an_answer_to_a_seal_is_none_to_the_void, .timeout = 10)
 {

@@ -100,7 +100,7 @@ static struct slice pack_shares(uint8_t *buffer, uint32_t second_agency, const u
     size_t bytes = 0;
     struct item_share first = {.agency = 3, .attempt = 1, .seqs = {ranges, 3}};
     struct item_share second = {.agency = second_agency,
-                                .attempt = 2,
+                                .attempt = second_agency == 3 ? 1 : 2,
                                 .seqs = {(const uint8_t[]){0x92, 0, 1}, 3}};
     cr_assert_eq(item_pack_share(buffer, 2 * ITEM_BYTES_MAX, &bytes, &first), STATUS_OK);
     cr_assert_eq(item_pack_share(buffer, 2 * ITEM_BYTES_MAX, &bytes, &second), STATUS_OK);
