@@ -5,6 +5,7 @@
 #include "tests/unit/worker_fixture.h"
 #include "worker/count.h"
 #include "worker/forget.h"
+#include "worker/seals.h"
 
 enum { NUMBER = 42, LISTED = 256 /* in one listing, of the inventory and of a reading back */ };
 
@@ -305,5 +306,19 @@ Test(worker_limits, reads_back_up_to_the_highest_batch)
     cr_expect_eq(world.last_note[NOTE_READ_BACK].number, 0, "none of them is the manifest's");
     cr_expect_eq(store_memory_count_durable(world.store), LISTED);
     manifest_destroy(&sealed);
+    made_free(&batch);
+}
+
+/* ---- seals ---- */
+
+Test(worker_limits, knows_the_last_batch_of_a_manifest_and_none_behind_it)
+{
+    struct made batch = make_batch(1, 7, 1, 0, 2, 0);
+    struct manifest *manifest = make_manifest(&world, &batch, 1, NUMBER);
+    struct batch_identity identity = {1, 7, 1, 0};
+    cr_expect_not_null(seals_digest(manifest, &identity));
+    identity.seq = 1;
+    cr_expect_null(seals_digest(manifest, &identity));
+    manifest_destroy(&manifest);
     made_free(&batch);
 }
