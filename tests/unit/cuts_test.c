@@ -76,10 +76,11 @@ Test(cuts, finds_the_first_digest_that_differs)
 
 Test(cuts, digest_beyond_the_table_is_a_difference)
 {
-    struct cuts cuts = filled(1);
-    uint8_t page[2 * DIGEST_BYTES] = {0};
-    memcpy(page, cuts_at(&cuts, 0)->digest.bytes, DIGEST_BYTES);
-    page[DIGEST_BYTES] = 1;
+    struct cuts cuts = filled(2);
+    uint8_t page[2 * DIGEST_BYTES];
+    for (uint32_t i = 0; i < 2; i++)
+        memcpy(page + i * DIGEST_BYTES, cuts_at(&cuts, i)->digest.bytes, DIGEST_BYTES);
+    cuts.count--; /* whatever lies behind it */
     const struct slice slice = {.data = page, .bytes = sizeof(page)};
     uint32_t seq;
     cr_assert(cuts_find_difference(&cuts, 0, slice, &seq));

@@ -220,6 +220,7 @@ Test(window, durable_beyond_what_was_cut_is_remembered)
     assert_change(take(&room, 0, UINT32_MAX, pack(room.durable, 0, 1, 400, 1), (struct slice){0},
                        1),
                   0, 1, 1);
+    cr_assert_eq(window_next(&room.window), SEQ_NONE, "missing, and not cut yet");
     cut(&room, 401);
     cr_assert_eq(window_next(&room.window), 1);
     cr_assert_not(seqset_has(&room.window.unsent, 400));
