@@ -471,3 +471,17 @@ Test(agency_replies, no_batch_is_wanted_once_there_is_a_result)
     cr_assert_not(agency_wants(stage.agency, 1));
     stage_end(&stage);
 }
+
+Test(agency_replies, naming_is_given_up_for_its_refusal_and_not_for_the_wait_timeout)
+{
+    struct stage stage;
+    struct agency_terms terms = stage_terms();
+    terms.wait_timeout_ms = 1000;
+    stage_begin(&stage, &terms);
+    stage_all_sent(&stage, 3);
+    stage_refuse(&stage, REFUSAL_DECLARATION, 0);
+    while (agency_state(stage.agency) == AGENCY_NAMING)
+        stage_wait(&stage);
+    cr_assert_eq(stage_cause(&stage), AGENCY_CAUSE_REFUSED);
+    stage_end(&stage);
+}

@@ -128,6 +128,15 @@ Test(worker_limits, takes_no_welcome_while_it_drains)
     cr_expect_eq(worker_state(world.worker), WORKER_OVER);
 }
 
+Test(worker_limits, takes_no_order_while_it_drains)
+{
+    worker_drain(world.worker, world.now_ms);
+    broker_says_kind(&world, MESSAGE_SEAL_VOID, 1);
+    cr_expect_eq(world.notes[NOTE_MESSAGE_DROPPED], 1);
+    cr_expect_eq(world.notes[NOTE_VOID_RECORDED], 0);
+    cr_expect_eq(sent_of(&world, MESSAGE_SEALED), 0);
+}
+
 Test(worker_limits, drains_once_however_often_it_is_told_to)
 {
     for (int64_t ms = 0; ms < DRAIN_QUIET_MS; ms += DRAIN_QUIET_MS / 4) {
