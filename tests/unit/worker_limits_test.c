@@ -115,6 +115,27 @@ Test(worker_limits, drops_a_forward_of_what_is_no_batch)
 }
 
 /* Doubled, it is no surprise; credit and lease stay as they are. */
+/* It stands still for so long, then the broker says nothing until a lease has passed in all. */
+static enum worker_state stand_still(int64_t gap_ms)
+{
+    world.now_ms += gap_ms;
+    RUN_CORE(world.deadline = worker_tick(world.worker, world.now_ms));
+    fixture_wait(&world, LEASE_MS - gap_ms);
+    return worker_state(world.worker);
+}
+
+Test(worker_limits, takes_a_gap_of_half_a_lease_in_its_own_loop_for_silence)
+{
+    cr_expect_eq(stand_still(LEASE_MS / 2), WORKER_APART);
+}
+
+Test(worker_limits, takes_no_longer_gap_in_its_own_loop_for_silence)
+{
+    cr_expect_eq(stand_still(LEASE_MS / 2 + 1), WORKER_SERVING);
+    fixture_wait(&world, LEASE_MS / 2 + 1);
+    cr_expect_eq(worker_state(world.worker), WORKER_APART);
+}
+
 Test(worker_limits, takes_no_welcome_while_it_drains)
 {
     struct message welcome = {.kind = MESSAGE_WELCOME, .welcome = {100000, FRAME_BYTES_MAX}};
