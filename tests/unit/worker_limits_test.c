@@ -136,6 +136,23 @@ Test(worker_limits, takes_no_longer_gap_in_its_own_loop_for_silence)
     cr_expect_eq(worker_state(world.worker), WORKER_APART);
 }
 
+/* Whatever the lease that it had been told. */
+Test(worker_limits, waits_for_its_welcome_as_long_as_the_protocol_says)
+{
+    const struct message welcome = {.kind = MESSAGE_WELCOME,
+                                    .welcome = {4 * LEASE_MS, FRAME_BYTES_MAX}};
+    fixture_restart(&world);
+    fixture_dial(&world);
+    fixture_settle(&world);
+    broker_says(&world, welcome, NULL);
+    cr_assert_eq(worker_state(world.worker), WORKER_SERVING);
+    broker_says_kind(&world, MESSAGE_WHO, 0);
+    fixture_settle(&world);
+    cr_expect_eq(worker_state(world.worker), WORKER_AWAITING);
+    fixture_wait(&world, LEASE_MS);
+    cr_expect_eq(worker_state(world.worker), WORKER_APART);
+}
+
 Test(worker_limits, takes_no_welcome_while_it_drains)
 {
     struct message welcome = {.kind = MESSAGE_WELCOME, .welcome = {100000, FRAME_BYTES_MAX}};
