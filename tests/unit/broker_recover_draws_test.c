@@ -12,7 +12,7 @@ Test(broker_recover_draws, opens_its_first_draw_where_that_is_beyond_a_forgotten
     options.terms.number.draw = 7;
     bench_open(&bench, &options);
     bring(&bench, 50, 5, &item, 1);
-    cr_assert_eq(verdict(&bench), STATUS_OK);
+    cr_assert_eq(bench_verdict(&bench), STATUS_OK);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_OPENED, 3), 0);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_OPENED, 7), 1);
     bench_close(&bench);
@@ -33,7 +33,7 @@ Test(broker_recover_draws, knows_nothing_of_the_draws_that_it_has_left_out, .tim
         bring(&bench, 50, 5, &mark, 1);
         const struct epoch served = {6, {{1, 0xb0}}};
         bring_store(&bench, 51, 2, &served, &item, 1);
-        cr_assert_eq(verdict(&bench), draw < 3 ? STATUS_OK : STATUS_CONFIG, "draw %u", draw);
+        cr_assert_eq(bench_verdict(&bench), draw < 3 ? STATUS_OK : STATUS_CONFIG, "draw %u", draw);
         bench_close(&bench);
     }
 }
@@ -78,7 +78,7 @@ Test(broker_recover_draws, ends_where_it_has_no_memory_for_a_draw_to_make_void, 
         machine_reset();
         machine_fail_memory(turn, 1);
         RUN_CORE(bench.next_at = broker_tick(bench.broker, bench.now_ms, bench.wall_ms));
-        status = verdict(&bench);
+        status = bench_verdict(&bench);
         cr_assert_eq(status, machine_memory_failures() > 0 ? STATUS_NO_MEMORY : STATUS_OK);
         bench_close(&bench);
     }

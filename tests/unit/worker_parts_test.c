@@ -194,14 +194,14 @@ Test(worker_parts, are_not_told_of_a_draw_without_a_seal)
 Test(worker_parts, of_a_seal_that_is_kept_are_answered_with_the_last)
 {
     struct manifest *manifest = make_two_parts(1, 0);
-    say_part(manifest, 0);
-    say_part(manifest, 1);
+    broker_seals_part(&world, manifest, 0);
+    broker_seals_part(&world, manifest, 1);
     fixture_settle(&world);
     expect_one_sealed(1, manifest_root(manifest));
     sent_forget(&world);
-    say_part(manifest, 0);
+    broker_seals_part(&world, manifest, 0);
     cr_expect_eq(sent_of(&world, MESSAGE_SEALED), 0);
-    say_part(manifest, 1);
+    broker_seals_part(&world, manifest, 1);
     expect_one_sealed(1, manifest_root(manifest));
     manifest_destroy(&manifest);
 }
