@@ -378,6 +378,7 @@ Test(dispatch, earliest_flight_of_all_stores_ends_next)
     cr_assert_eq(next_store(80), 1);
     cr_assert_eq(dispatch_expire(dispatch, 80, GRACE), 50 + GRACE);
     cr_assert_eq(dispatch_expire(dispatch, 80, INT64_MAX), INT64_MAX);
+    cr_assert(is_held(1, 0) && is_held(1, 1), "with a grace that never ends they go on");
 }
 
 Test(dispatch, shift_lets_flights_end_later)
