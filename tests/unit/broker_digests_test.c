@@ -3,7 +3,7 @@
 
 #include "tests/unit/broker_bench.h"
 
-enum { PAGE = PAGE_BYTES_MAX / DIGEST_BYTES };
+enum { PAGE = PAGE_BYTES_MAX / DIGEST_BYTES, TOTAL = 2 * PAGE + 1 };
 
 static struct bench bench;
 
@@ -65,18 +65,20 @@ Test(broker_digests, come_in_pages)
     static const struct {
         uint32_t from;
         uint32_t upto;
-    } rows[] = {{0, PAGE}, {1, PAGE + 1}, {PAGE, PAGE + 1}, {PAGE + 1, PAGE + 1}};
+    } rows[] = {{0, PAGE}, {1, PAGE + 1}, {PAGE, 2 * PAGE}, {PAGE + 1, TOTAL}, {TOTAL, TOTAL}};
     bench_stored(&bench, 50, 4, PAGE - 1);
     bench_stored(&bench, 50, 4, PAGE);
+    bench_stored(&bench, 50, 4, TOTAL - 1);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct slice body;
         const struct message answer = ask(1, rows[i].from, &body);
         cr_assert_eq(answer.kind, MESSAGE_DIGEST_PAGE);
-        cr_assert_eq(answer.digest_page.total, PAGE + 1);
+        cr_assert_eq(answer.digest_page.total, TOTAL);
         cr_assert_eq(answer.digest_page.from, rows[i].from);
         cr_assert_eq(answer.digest_page.upto, rows[i].upto, "row %zu", i);
         cr_assert_eq(body.bytes, (size_t)(rows[i].upto - rows[i].from) * DIGEST_BYTES);
         for (uint32_t seq = rows[i].from; seq < rows[i].upto; seq++)
-            expect_digest(body, seq - rows[i].from, seq, seq >= PAGE - 1);
+            expect_digest(body, seq - rows[i].from, seq,
+                          seq == PAGE - 1 || seq == PAGE || seq == TOTAL - 1);
     }
 }

@@ -381,6 +381,15 @@ Test(dispatch, earliest_flight_of_all_stores_ends_next)
     cr_assert(is_held(1, 0) && is_held(1, 1), "with a grace that never ends they go on");
 }
 
+Test(dispatch, finishing_drops_an_agency_that_has_reached_one_batch_too_many)
+{
+    push_below(1, 2);
+    dispatch_finish_agency(dispatch, 1, 2);
+    cr_assert(is_held(1, 1));
+    dispatch_finish_agency(dispatch, 1, 1);
+    cr_assert_not(is_held(1, 1));
+}
+
 Test(dispatch, shift_lets_flights_end_later)
 {
     push_below(1, 1);
