@@ -52,6 +52,17 @@ Test(broker_digests, names_what_the_ledger_holds)
     expect_digest(body, 1, 1, true);
 }
 
+Test(broker_digests, behind_the_last_one_are_an_empty_page)
+{
+    struct slice body;
+    bench_stored(&bench, 50, 4, 1);
+    const struct message answer = ask(1, 7, &body);
+    cr_assert_eq(answer.kind, MESSAGE_DIGEST_PAGE);
+    cr_assert_eq(answer.digest_page.from, 2);
+    cr_assert_eq(answer.digest_page.upto, 2);
+    cr_assert_eq(body.bytes, 0);
+}
+
 Test(broker_digests, of_another_attempt_are_refused)
 {
     const struct message answer = ask(2, 0, NULL);

@@ -482,6 +482,7 @@ Test(broker_over, who_was_never_admitted_is_told_to_ask_again_while_voiding, .ti
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_VOID, 1), 1);
     hello.hello.attempt = 0;
     cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_NOT_OPEN);
+    say_bye(&bench, 10, MESSAGE_OK);
     bench_sealed(&bench, 50, &zeros);
     cr_assert_eq(bench_ask(&bench, &hello, NULL).refused.reason, REFUSAL_VOID);
     bench_close(&bench);
