@@ -1,5 +1,6 @@
 /* What the broker's operator is told without asking: for whom it waits, and that it does not. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 #include "broker/stores.h"
 #include "tests/unit/broker_bench.h"
@@ -249,5 +250,30 @@ Test(broker_notes, of_many_that_are_missing_at_a_timeout_the_first_eight_are_nam
     bench_hello(&bench, 1, 0);
     bench_pass(&bench, options.terms.barrier_timeout_ms + 1);
     cr_assert_eq(bench_lines(&bench, "decision: void", "missing: 1, 2, 3, 4, 5, 6, 7, 8, ..."), 1);
+    bench_close(&bench);
+}
+
+Test(broker_notes, of_more_lines_than_a_turn_keeps_the_last_are_told_in_their_order, .timeout = 10)
+{
+    enum { KEPT = 64 };
+    struct bench bench;
+    struct broker_event event;
+    char words[32];
+    begin(&bench, 1);
+    (void)bench_lines(&bench, "", "");
+    for (uint32_t agency = 0; agency < KEPT + 3; agency++) {
+        const struct message hello = {.kind = MESSAGE_HELLO,
+                                      .draw = 1,
+                                      .hello = {.agency = agency,
+                                                .incarnation = 1,
+                                                .plan = {1, BATCH_BYTES_MIN, false}}};
+        bench_request(&bench, agency, &hello);
+    }
+    for (uint32_t agency = 3; agency < KEPT + 3; agency++) {
+        cr_assert(broker_next_event(bench.broker, &event));
+        (void)snprintf(words, sizeof words, "agency: %u |", agency);
+        cr_assert_not_null(strstr(event.text, words), "%s, not %s", event.text, words);
+    }
+    cr_assert_not(broker_next_event(bench.broker, &event));
     bench_close(&bench);
 }
