@@ -280,7 +280,8 @@ static bool shares_are_asked(const struct results *results, const struct questio
         struct range_cursor cursor;
         struct range range;
         if (index == results->agencies_count ||
-            share.attempt != manifest_agency(results->manifest, index)->attempt)
+            share.attempt != manifest_agency(results->manifest, index)->attempt ||
+            question->asked[index].members == 0)
             return false;
         CHECK(range_open(&cursor, share.seqs) == STATUS_OK); /* item_next_share has read them */
         /* Rising, so that no share can stand in twice for another that is missing. */

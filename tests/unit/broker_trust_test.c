@@ -166,9 +166,12 @@ Test(broker_trust, a_wrong_answers_pages_are_deleted_and_its_batches_asked_again
     struct digest root;
     struct message count;
     struct message again;
+    struct slice shares;
+    uint8_t buffer[ITEM_BYTES_MAX];
     seal(&bench, &root);
     bench_sealed(&bench, 50, &root);
-    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &count, NULL));
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &count, &shares));
+    memcpy(buffer, shares.data, shares.bytes);
     find_one(&bench, &count, 1);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_FOUND, 1), 1);
     struct message counted = {
@@ -180,7 +183,7 @@ Test(broker_trust, a_wrong_answers_pages_are_deleted_and_its_batches_asked_again
                     .winners = 2, /* one page is missing */
                     .items = count.count.items},
     };
-    bench_report(&bench, 50, &counted, (struct slice){0});
+    bench_report(&bench, 50, &counted, (struct slice){buffer, shares.bytes});
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_FOUND, 1), 0);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_PUBLISHED, 1), 0);
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &again, NULL));

@@ -171,7 +171,27 @@ Test(results_answers, rejects_pages_and_shares_of_another_form_or_order, .timeou
     close_bench(&bench);
 }
 
-/* [M-57] */
+/* [M-58] */
+Test(results_answers, rejects_a_share_of_an_agency_that_was_not_asked_about, .timeout = 10)
+{
+    struct count_bench bench;
+    struct slice body;
+    uint8_t more[2 * ITEM_BYTES_MAX];
+    open_bench(&bench);
+    hold(&bench, 0, 3, 0, 4);
+    struct message_count count = ask(&bench, 0, &body);
+    size_t bytes = body.bytes;
+    memcpy(more, body.data, bytes);
+    struct item_share none = {.agency = 5, .attempt = 2, .seqs = {(const uint8_t[]){0x90}, 1}};
+    cr_assert_eq(item_pack_share(more, sizeof more, &bytes, &none), STATUS_OK);
+    count.items++;
+    cr_assert_eq(end(&bench, 0, &count, 8, 0, (struct slice){more, bytes}), STATUS_WRONG);
+    count.items--;
+    cr_assert_eq(end(&bench, 0, &count, 8, 0, body), STATUS_OK);
+    close_bench(&bench);
+}
+
+/* [M-58] */
 Test(results_answers, rejects_an_answer_about_another_attempt, .timeout = 10)
 {
     struct count_bench bench;
