@@ -43,14 +43,14 @@ static bool has_over(const struct archived_draw *archived, const struct item_inv
     return false;
 }
 
-bool known_has(const struct broker *broker, const struct item_inventory *item)
+enum knowledge known_look(const struct broker *broker, const struct item_inventory *item)
 {
     struct archived_draw archived;
     if (item->draw == broker->draw && !draw_is_over(broker->state))
-        return has_running(broker, item);
+        return has_running(broker, item) ? KNOWN : UNKNOWN;
     if (item->draw > broker->draw)
-        return false;
+        return UNKNOWN;
     if (broker->archive->draw(broker->archive->owner, item->draw, &archived) == STATUS_OK)
-        return has_over(&archived, item);
-    return item->draw < broker->unknown_below;
+        return has_over(&archived, item) ? KNOWN : KNOWN_OTHERWISE;
+    return item->draw < broker->unknown_below ? KNOWN : UNKNOWN;
 }

@@ -6,9 +6,15 @@
 
 #include "broker/inner.h"
 
-/* True when the journal has the draw and the attempt of a batch, or the very end that a store has
- * recorded; also for draws that a recovery has left behind. A store that has sealed a draw may not
- * have heard yet that it was made void. cost: a look into the archive for draws that are over. */
-bool known_has(const struct broker *broker, const struct item_inventory *item);
+enum knowledge {
+    KNOWN,           /* the journal has it, or a recovery has left its draw behind */
+    UNKNOWN,         /* a recovery may take it over */
+    KNOWN_OTHERWISE, /* the draw has ended otherwise in the journal: nothing joins the two */
+};
+
+/* The draw and the attempt of a batch, or the very end that a store has recorded. A store that has
+ * sealed a draw may not have heard yet that it was made void. cost: a look into the archive for
+ * draws that are over. */
+enum knowledge known_look(const struct broker *broker, const struct item_inventory *item);
 
 #endif

@@ -100,6 +100,19 @@ static void fail_unknown(struct broker *broker, uint32_t draw, const char *what)
                 not_theirs);
 }
 
+/* Two journals have brought the draw to its end: neither is older, and no recovery joins them. */
+static void fail_otherwise(struct broker *broker, const struct report *report, uint32_t draw,
+                           const char *what)
+{
+    const uint8_t *id = stores_at(broker->stores, report->slot)->id.bytes;
+    broker_fail(broker, STATUS_CONFIG,
+                "store %02x%02x%02x%02x holds %s of draw %u, which ended otherwise in this "
+                "journal: "
+                "a broker with another journal has served it; start with that journal (--data), or "
+                "without this store (its worker with another folder)",
+                id[0], id[1], id[2], id[3], what, draw);
+}
+
 /* Takes a batch of the draw that runs into the ledger; of an older attempt it counts for nothing.
  */
 static void take_batch(struct broker *broker, const struct report *report,
@@ -154,8 +167,11 @@ static void take_item(struct broker *broker, const struct report *report,
         [INVENTORY_VOID] = "a void",
         [INVENTORY_FORGOT] = "a mark",
     };
-    bool is_known = known_has(broker, item);
-    if (broker->recovery != NULL)
+    enum knowledge knowledge = known_look(broker, item);
+    bool is_known = knowledge == KNOWN;
+    if (knowledge == KNOWN_OTHERWISE)
+        fail_otherwise(broker, report, item->draw, what[item->kind]);
+    else if (broker->recovery != NULL)
         recovery_hear_item(broker->recovery, report->slot, item, is_known);
     else if (!is_known)
         fail_unknown(broker, item->draw, what[item->kind]);

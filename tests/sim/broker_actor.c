@@ -208,7 +208,8 @@ static void end_by_itself(struct world *world, uint32_t index, enum status verdi
     else if (!is_replaced && !world_has_two_truths(world))
         world_violate(world, "[fenced] the broker gives up and nobody took its place: %s", problem);
     world_trace(world, "broker %u ends: %s", index, problem);
-    if (!is_replaced)
+    bool is_aside = verdict == STATUS_CONFIG && worker_actor_leave_store_aside(world, problem);
+    if (!is_replaced && !is_aside)
         actor->needs_recovery = true;
     bool has_rival = index == world->address && world->brokers[1 - index].is_up;
     if (has_rival)

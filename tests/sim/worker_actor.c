@@ -181,13 +181,33 @@ void worker_actor_lose_store(struct world *world, uint32_t index)
     actor->store = NULL;
 }
 
-/* The operator leaves the store that was refused aside. */
+/* Where too many are lost, its worker is left out. */
 static void take_empty_store(struct world *world, uint32_t index)
 {
     if (world->lost_count == LOST_STORES_MAX)
         world->workers[index].is_gone = true;
     else
         worker_actor_lose_store(world, index);
+}
+
+bool worker_actor_leave_store_aside(struct world *world, const char *problem)
+{
+    for (uint32_t i = 0; i < world->workers_count; i++) {
+        struct store_about about;
+        char holds[32];
+        if (world->workers[i].store == NULL)
+            continue;
+        store_about(world->workers[i].store, &about);
+        const uint8_t *id = about.id.bytes;
+        snprintf(holds, sizeof holds, "store %02x%02x%02x%02x holds ", id[0], id[1], id[2], id[3]);
+        if (strncmp(problem, holds, strlen(holds)) != 0)
+            continue;
+        worker_actor_crash(world, i);
+        take_empty_store(world, i);
+        world_trace(world, "the store of worker %u is left aside", i);
+        return true;
+    }
+    return false;
 }
 
 void worker_actor_turn(struct world *world, uint32_t index, struct letter *letter)

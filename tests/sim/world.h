@@ -289,6 +289,9 @@ bool worker_actor_crash(struct world *world, uint32_t index);
 /* The disk of one that is down never comes back: it starts with an empty one. in: fewer than
  * LOST_STORES_MAX are lost. */
 void worker_actor_lose_store(struct world *world, uint32_t index);
+/* A broker has ended, and names a store that has brought a draw to another end than its journal:
+ * the operator starts that worker with another folder. returns false: it names none. */
+bool worker_actor_leave_store_aside(struct world *world, const char *problem);
 void worker_actor_turn(struct world *world, uint32_t index, struct letter *letter);
 
 void agency_actor_create(struct world *world, uint32_t index);

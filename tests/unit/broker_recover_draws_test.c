@@ -83,3 +83,32 @@ Test(broker_recover_draws, ends_where_it_has_no_memory_for_a_draw_to_make_void, 
         bench_close(&bench);
     }
 }
+
+/* Published with this journal, void or sealed otherwise with another one: no recovery joins them,
+ * so that none is advised. */
+Test(broker_recover_draws, ends_where_a_store_has_another_end_of_a_draw_that_is_over, .timeout = 10)
+{
+    const struct item_inventory ends[] = {
+        {.kind = INVENTORY_VOID, .draw = 1},
+        {.kind = INVENTORY_SEAL, .draw = 1, .root = {{9}}, .number = 7},
+    };
+    for (uint32_t i = 0; i < 4; i++) {
+        struct bench bench;
+        struct broker_options options;
+        const char *problem;
+        bench_options(&options);
+        options.terms.agencies_required = 1;
+        bench_open(&bench, &options);
+        bench_hello(&bench, 4, 0);
+        cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
+        bench.options.recover_stores = i / 2;
+        cr_assert_eq(bench_restart(&bench), STATUS_OK);
+        bring(&bench, 50, 0, &ends[i % 2], 1);
+        cr_assert_eq(broker_verdict(bench.broker, &problem), STATUS_CONFIG, "case %u", i);
+        cr_assert_not_null(strstr(problem, "store 01000000 holds "), "%s", problem);
+        cr_assert_not_null(strstr(problem, " of draw 1, which ended otherwise"), "%s", problem);
+        cr_assert_null(strstr(problem, "--recover"), "%s", problem);
+        cr_assert_eq(journal_memory_count(bench.journal, RECORD_PUBLISHED, 1), 1);
+        bench_close(&bench);
+    }
+}
