@@ -210,8 +210,10 @@ static bool is_awaited(const struct agency_actor *actor, const struct letter *le
                (!agency->terms.starts_over || agency->has_started_over);
     if (message.kind == MESSAGE_RESULT)
         return message.draw == agency->terms.draw && message.result.from == agency->asked.from;
+    /* A POLL that was garbled itself may have asked for it. */
     if (message.kind == MESSAGE_DIGEST_PAGE)
-        return message.draw == agency->terms.draw && message.digest_page.from == agency->asked.from;
+        return agency->asked.kind == MESSAGE_DIGESTS && message.draw == agency->terms.draw &&
+               message.digest_page.from == agency->asked.from;
     return kind == 0 || agency->asked.kind == MESSAGE_HELLO;
 }
 
