@@ -29,6 +29,15 @@ static enum status open_store(const char *folder, struct store **store, char *pr
     return status;
 }
 
+/* The broker names a store by the same digits. */
+static void log_opened(struct store *store, const char *path)
+{
+    struct store_about about;
+    store_about(store, &about);
+    log_event(LOG_INFO, "open_store", LOG_SUCCESS, "path: %s | store: %02x%02x%02x%02x", path,
+              about.id.bytes[0], about.id.bytes[1], about.id.bytes[2], about.id.bytes[3]);
+}
+
 /* What to do about a store that cannot be opened. */
 static const char *hint_of(enum status status)
 {
@@ -58,7 +67,7 @@ static int work(void *argument)
     }
     int code = status_exit_code(status);
     if (status == STATUS_OK) {
-        log_event(LOG_INFO, "open_store", LOG_SUCCESS, "path: %s", lock.path);
+        log_opened(store, lock.path);
         code = worker_loop_run(&command->loop, store);
     } else {
         log_event(LOG_ERROR, "open_store", LOG_FAIL, "reason: %s | hint: %s | code: %d",

@@ -98,6 +98,7 @@ class WorkerProgram(SystemCase):
         second, items = got[2], self.broker.take_inventory()
         self.assertEqual(sorted(items), [batch.item() for batch in batches])
         self.assertEqual(first[0], second[0])
+        worker.wait_line(f"open_store .* store: {bytes(first[0])[:4].hex()}$")
         self.assertGreater(second[1], first[1])
         self.assertNotEqual(second[2], first[2])
         self.assertNotEqual(self.broker.peer, peer)
