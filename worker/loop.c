@@ -285,8 +285,11 @@ static int explain_end(struct loop *loop)
         return EX_OK;
     }
     if (ending.status == STATUS_REFUSED) {
-        log_event(LOG_ERROR, "registro", LOG_FAIL, "reason: dismissed: %s",
-                  dismissal_text(ending.dismissal));
+        log_event(LOG_ERROR, "registro", LOG_FAIL, "reason: dismissed: %s%s",
+                  dismissal_text(ending.dismissal),
+                  ending.dismissal == DISMISSAL_OPENING
+                      ? " | hint: keep one of the two: end the other, or move this folder away"
+                      : "");
         return dismissal_exit_code(ending.dismissal);
     }
     log_event(LOG_ERROR, "store", LOG_FAIL, "reason: %s | detail: %s", status_text(ending.status),
