@@ -192,10 +192,15 @@ enum status sql_fail(struct journal *journal, const char *doing, int answer)
     if (status == STATUS_BUSY)
         return name_holder(journal);
     bool is_latest = database != NULL && sqlite3_extended_errcode(database) == answer;
-    (void)snprintf(journal->problem, sizeof(journal->problem), "cannot %s the journal '%s': %s%s%s",
-                   doing, journal->path,
+    bool is_damaged = (answer & 0xff) == SQLITE_CORRUPT || (answer & 0xff) == SQLITE_CONSTRAINT;
+    const char *advice = is_damaged ? "; move its folder (--data) away and start with --recover N, "
+                                      "N being how many stores there are"
+                                    : "";
+    (void)snprintf(journal->problem, sizeof(journal->problem),
+                   "cannot %s the journal '%s': %s%s%s%s", doing, journal->path,
                    is_latest ? sqlite3_errmsg(database) : sqlite3_errstr(answer),
-                   system_errno == 0 ? "" : ": ", system_errno == 0 ? "" : strerror(system_errno));
+                   system_errno == 0 ? "" : ": ", system_errno == 0 ? "" : strerror(system_errno),
+                   advice);
     return status;
 }
 

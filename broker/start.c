@@ -43,7 +43,8 @@ static enum status refuse_record(struct broker *broker, const struct record *rec
 {
     broker_fail(broker, STATUS_CONFIG,
                 "the journal's records of draw %u contradict one another: %s; the journal is "
-                "damaged",
+                "damaged: move its folder (--data) away and start with --recover N, N being how "
+                "many stores there are",
                 record->draw, problem);
     return STATUS_CONFIG;
 }

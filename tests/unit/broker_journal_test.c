@@ -118,6 +118,7 @@ Test(broker_journal, records_that_contradict_one_another_are_refused_by_name)
             cr_assert_eq(broker_restore(reader, &rows[i].records[at]),
                          at + 1 < count ? STATUS_OK : STATUS_CONFIG, "row %zu, record %zu", i, at);
         expect_words(STATUS_CONFIG, rows[i].words);
+        expect_words(STATUS_CONFIG, "start with --recover N");
         end();
         begin();
     }

@@ -272,6 +272,19 @@ Test(journal_load, refuses_a_draw_that_opens_twice, .timeout = 10)
     refuse(RECORD_STORE, RECORD_OPENED, 1);
 }
 
+Test(journal_load, says_what_to_do_where_a_row_is_there_already, .timeout = 10)
+{
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    add_opened(&fixture, 1);
+    fixture_write(&fixture);
+    add_opened(&fixture, 1);
+    cr_assert_eq(fixture_try(&fixture), STATUS_CONFLICT);
+    const char *problem = journal_problem(fixture.journal);
+    cr_expect_not_null(strstr(problem, "start with --recover N"), "%s", problem);
+    fixture_end(&fixture);
+}
+
 Test(journal_load, refuses_a_seal_of_a_draw_that_never_opened, .timeout = 10)
 {
     refuse(RECORD_STORE, RECORD_SEALED, 2);
@@ -402,8 +415,9 @@ Test(journal_load, refuses_values_that_no_broker_writes, .timeout = 20)
         fixture_reopen(&fixture, 2);
         cr_expect_eq(journal_load(fixture.journal, count_only, &records), STATUS_IO, "%s",
                      damages[i]);
-        cr_expect_not_null(strstr(journal_problem(fixture.journal), "cannot read the journal"),
-                           "%s", damages[i]);
+        const char *problem = journal_problem(fixture.journal);
+        cr_expect_not_null(strstr(problem, "cannot read the journal"), "%s", damages[i]);
+        cr_expect_not_null(strstr(problem, "start with --recover N"), "%s", damages[i]);
         fixture_end(&fixture);
     }
 }
