@@ -56,7 +56,8 @@ static void tear_down(void)
     rmdir(folder);
 }
 
-TestSuite(store_lmdb, .timeout = 10, .init = set_up, .fini = tear_down);
+/* Some sync hundreds of batches, until 40 MiB are full: seconds on a disk that others use too. */
+TestSuite(store_lmdb, .timeout = 60, .init = set_up, .fini = tear_down);
 
 #define CONTRACT(name)          \
     Test(store_lmdb, name)      \
