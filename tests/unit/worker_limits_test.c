@@ -114,7 +114,6 @@ Test(worker_limits, drops_a_forward_of_what_is_no_batch)
                  CREDIT_BYTES_MAX + 10 + BATCH_WEIGHT_EXTRA_BYTES, "what it weighed comes back");
 }
 
-/* Doubled, it is no surprise; credit and lease stay as they are. */
 /* It stands still for so long, then the broker says nothing until a lease has passed in all. */
 static enum worker_state stand_still(int64_t gap_ms)
 {
@@ -153,6 +152,7 @@ Test(worker_limits, waits_for_its_welcome_as_long_as_the_protocol_says)
     cr_expect_eq(worker_state(world.worker), WORKER_APART);
 }
 
+/* Doubled, it is no surprise; credit and lease stay as they are. */
 Test(worker_limits, takes_no_welcome_while_it_drains)
 {
     struct message welcome = {.kind = MESSAGE_WELCOME, .welcome = {100000, FRAME_BYTES_MAX}};
