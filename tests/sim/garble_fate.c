@@ -208,9 +208,10 @@ static bool is_awaited(const struct agency_actor *actor, const struct letter *le
         return agency->asked.kind == MESSAGE_HELLO && message.draw == agency->terms.draw &&
                message.admitted.from == agency->asked.from &&
                (!agency->terms.starts_over || agency->has_started_over);
+    /* Nor does it wait for what a garbled request of its own has asked for. */
     if (message.kind == MESSAGE_RESULT)
-        return message.draw == agency->terms.draw && message.result.from == agency->asked.from;
-    /* A POLL that was garbled itself may have asked for it. */
+        return agency->asked.kind == MESSAGE_WINNERS && message.draw == agency->terms.draw &&
+               message.result.from == agency->asked.from;
     if (message.kind == MESSAGE_DIGEST_PAGE)
         return agency->asked.kind == MESSAGE_DIGESTS && message.draw == agency->terms.draw &&
                message.digest_page.from == agency->asked.from;
