@@ -274,8 +274,10 @@ static bool was_misled(const struct world *world, struct agency_actor *actor,
         actor->must_start_over = true;
         return true;
     }
+    /* DIGESTS of a draw that is over, in place of what it asks for, are LATE. */
     if (reason == REFUSAL_FINISHED || reason == REFUSAL_LATE)
-        return agency_terms(actor->agency)->starts_over && actor->file.versions_count == 1;
+        return actor->file.versions_count == 1 &&
+               (agency_terms(actor->agency)->starts_over || actor->is_misled);
     return actor->is_misled &&
            (is_refused || outcome->cause == AGENCY_CAUSE_BATCHES ||
             outcome->cause == AGENCY_CAUSE_PROTOCOL || outcome->cause == AGENCY_CAUSE_COMMITMENT ||
