@@ -1,4 +1,7 @@
 /* A worker's process in a world: the core over a store in memory that keeps what was synced. */
+#include <stdio.h>
+#include <string.h>
+
 #include "proto/wire/check.h"
 #include "tests/sim/store_memory.h"
 #include "tests/sim/world.h"
