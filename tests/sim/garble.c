@@ -53,7 +53,7 @@ static uint32_t millionths_of(enum message_kind kind)
 static const struct garble_row *choose_row(struct dice *dice, enum line line,
                                            enum message_kind kind)
 {
-    const struct garble_row *candidates[CANDIDATES_MAX];
+    const struct garble_row *candidates[CANDIDATES_MAX] = {NULL};
     uint32_t count = 0;
     for (size_t table = 0; table < sizeof tables / sizeof *tables; table++)
         for (size_t i = 0; i < *tables[table].count; i++) {
