@@ -99,7 +99,8 @@ static enum status add_body(struct journal *journal, int64_t place, struct page 
     return STATUS_OK;
 }
 
-/* Points SQL_READ_PLACES at the last row whose rank was kept and is not behind `from`. */
+/* Points SQL_READ_PLACES at the last row whose rank was kept and is not behind `from`. returns
+ * END: the agency has no row at all. */
 static enum status find_rank(struct journal *journal, uint32_t draw, uint32_t agency,
                              struct page *page)
 {
@@ -109,7 +110,7 @@ static enum status find_rank(struct journal *journal, uint32_t draw, uint32_t ag
     sql_bind_integer(use, 3, page->from);
     enum status status = sql_next(journal, SQL_READ_RANK);
     if (status != STATUS_OK)
-        return status == STATUS_END ? sql_fail(journal, "read", SQLITE_CORRUPT) : status;
+        return status;
     page->rank = sql_u32(use, 0);
     sqlite3_stmt *places = sql_use(journal, SQL_READ_PLACES);
     sql_bind_integer(places, 1, draw);
@@ -120,6 +121,19 @@ static enum status find_rank(struct journal *journal, uint32_t draw, uint32_t ag
     return STATUS_OK;
 }
 
+/* A page that reaches the total has to be the last that there is. */
+static enum status check_end(struct journal *journal, const struct page *page, uint32_t total)
+{
+    if (page->rank < total)
+        return STATUS_OK;
+    enum status status = STATUS_OK; /* there is more */
+    if (page->rank == total && !page->is_full)
+        status = sql_next(journal, SQL_READ_PLACES);
+    if (status == STATUS_OK)
+        return sql_fail(journal, "read", SQLITE_CORRUPT);
+    return status == STATUS_END ? STATUS_OK : status;
+}
+
 static enum status read_page(void *owner, uint32_t draw, uint32_t agency, uint32_t from,
                              uint8_t *body, size_t bytes_max, size_t *bytes, uint32_t *upto)
 {
@@ -128,12 +142,20 @@ static enum status read_page(void *owner, uint32_t draw, uint32_t agency, uint32
     struct archived_agency archived = {0};
     enum status status = read_agency(journal, draw, agency, &archived);
     uint32_t total = archived.winners;
-    if (status == STATUS_OK && from < total)
-        status = find_rank(journal, draw, agency, &page);
     if (status != STATUS_OK)
         return give_up(journal, status);
-    if (from >= total)
-        page.rank = total;
+    if (from < total || total == 0) {
+        status = find_rank(journal, draw, agency, &page);
+        if (status == (total == 0 ? STATUS_OK : STATUS_END))
+            status = sql_fail(journal, "read", SQLITE_CORRUPT);
+    }
+    if (status != STATUS_OK && status != STATUS_END)
+        return give_up(journal, status);
+    if (from >= total) {
+        *bytes = 0;
+        *upto = total;
+        return STATUS_OK;
+    }
     while (status == STATUS_OK && page.rank < total && !page.is_full) {
         status = sql_next(journal, SQL_READ_PLACES);
         if (status == STATUS_END)
@@ -147,6 +169,8 @@ static enum status read_page(void *owner, uint32_t draw, uint32_t agency, uint32
         else
             status = add_body(journal, sqlite3_column_int64(places, 0), &page);
     }
+    if (status == STATUS_OK)
+        status = check_end(journal, &page, total);
     sql_end(journal, SQL_READ_PLACES);
     if (status != STATUS_OK)
         return give_up(journal, status);

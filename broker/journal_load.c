@@ -194,7 +194,9 @@ static enum status load_draw(struct reading *reading, sqlite3_stmt *use)
     uint32_t draw = sql_u32(use, 0);
     int phase = sqlite3_column_int(use, 1);
     bool was_opened = sqlite3_column_type(use, 2) != SQLITE_NULL;
-    enum status status = draw > 0 ? STATUS_OK : sql_fail(reading->journal, "read", SQLITE_CORRUPT);
+    bool is_possible = draw > 0 && phase >= PHASE_OPEN && phase <= PHASE_VOID;
+    enum status status =
+        is_possible ? STATUS_OK : sql_fail(reading->journal, "read", SQLITE_CORRUPT);
     reading->ids_count = 0;
     if (was_opened && status == STATUS_OK)
         status = each_row(reading, SQL_READ_ROSTER, draw, read_id);

@@ -335,6 +335,16 @@ Test(archive, ends_the_journal_when_a_page_cannot_be_read, .timeout = 10)
     fixture_end(&fixture);
 }
 
+static void damage(const struct fixture *fixture, const char *sql)
+{
+    sqlite3 *other;
+    char path[128];
+    snprintf(path, sizeof path, "%s/journal.sqlite", fixture->folder);
+    cr_assert_eq(sqlite3_open(path, &other), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(other, sql, NULL, NULL, NULL), SQLITE_OK);
+    cr_assert_eq(sqlite3_close(other), SQLITE_OK);
+}
+
 /* A message can carry no other attempt and plan. */
 Test(archive, ends_the_journal_when_an_agency_has_what_none_can_have, .timeout = 10)
 {
@@ -345,18 +355,45 @@ Test(archive, ends_the_journal_when_an_agency_has_what_none_can_have, .timeout =
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
         struct fixture fixture;
         struct archived_agency agency;
-        sqlite3 *other;
-        char path[128];
         fixture_begin(&fixture);
         begin_draw(&fixture);
         publish(&fixture);
-        snprintf(path, sizeof path, "%s/journal.sqlite", fixture.folder);
-        cr_assert_eq(sqlite3_open(path, &other), SQLITE_OK);
-        cr_assert_eq(sqlite3_exec(other, damages[i], NULL, NULL, NULL), SQLITE_OK);
-        cr_assert_eq(sqlite3_close(other), SQLITE_OK);
+        damage(&fixture, damages[i]);
         cr_expect_eq(fixture.archive.agency(fixture.archive.owner, 1, 4, &agency), STATUS_IO, "%s",
                      damages[i]);
         cr_expect_eq(journal_verdict(fixture.journal), STATUS_IO, "nothing is written behind that");
+        fixture_end(&fixture);
+    }
+}
+
+/* Whoever fetches page by page is told so, before he has a last page. */
+Test(archive, ends_the_journal_when_a_result_has_more_or_fewer_winners_than_were_found,
+     .timeout = 10)
+{
+    static const char *const damages[] = {
+        "UPDATE results SET winners = 0",    "UPDATE results SET winners = 1",
+        "UPDATE results SET winners = 2997", "UPDATE results SET winners = 2999",
+        "UPDATE results SET winners = 3001",
+    };
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        struct fixture fixture;
+        struct archived_agency agency;
+        static uint8_t body[PAGE_BYTES_MAX];
+        size_t bytes;
+        uint32_t from = 0;
+        enum status status;
+        fixture_begin(&fixture);
+        begin_draw(&fixture);
+        find_winners(&fixture, 4);
+        publish(&fixture);
+        damage(&fixture, damages[i]);
+        cr_assert_eq(fixture.archive.agency(fixture.archive.owner, 1, 4, &agency), STATUS_OK);
+        do
+            status = fixture.archive.page(fixture.archive.owner, 1, 4, from, body, sizeof body,
+                                          &bytes, &from);
+        while (status == STATUS_OK && from < agency.winners);
+        cr_expect_eq(status, STATUS_IO, "%s", damages[i]);
+        cr_expect_eq(journal_verdict(fixture.journal), STATUS_IO, "%s", damages[i]);
         fixture_end(&fixture);
     }
 }

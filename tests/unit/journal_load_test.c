@@ -397,6 +397,8 @@ Test(journal_load, refuses_values_that_no_broker_writes, .timeout = 20)
 {
     static const char *const damages[] = {
         "UPDATE draws SET draw = 0",
+        "UPDATE draws SET phase = 0",
+        "UPDATE draws SET phase = 7",
         "UPDATE draws SET range_last = range_first - 1",
         "UPDATE plans SET attempt = 0",
         "UPDATE plans SET bets_max = 0",
