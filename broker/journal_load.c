@@ -188,6 +188,22 @@ static enum status load_inner(struct reading *reading, uint32_t draw, sqlite3_st
     return status == STATUS_OK ? reading->read(reading->reader, &record) : status;
 }
 
+/* Of a published draw each agency that was in it has a result, of any other one nobody. */
+static enum status check_results(struct journal *journal, uint32_t draw, int phase)
+{
+    sqlite3_stmt *use = sql_use(journal, SQL_COUNT_RESULTS);
+    sql_bind_integer(use, 1, draw);
+    enum status status = sql_next(journal, SQL_COUNT_RESULTS);
+    if (status != STATUS_OK)
+        return status;
+    int64_t results = sqlite3_column_int64(use, 0);
+    int64_t agencies = sqlite3_column_int64(use, 1);
+    sql_end(journal, SQL_COUNT_RESULTS);
+    return results == (phase == PHASE_PUBLISHED ? agencies : 0)
+               ? STATUS_OK
+               : sql_fail(journal, "read", SQLITE_CORRUPT);
+}
+
 /* in: the row of SQL_READ_DRAWS. */
 static enum status load_draw(struct reading *reading, sqlite3_stmt *use)
 {
@@ -198,6 +214,8 @@ static enum status load_draw(struct reading *reading, sqlite3_stmt *use)
     enum status status =
         is_possible ? STATUS_OK : sql_fail(reading->journal, "read", SQLITE_CORRUPT);
     reading->ids_count = 0;
+    if (status == STATUS_OK)
+        status = check_results(reading->journal, draw, phase);
     if (was_opened && status == STATUS_OK)
         status = each_row(reading, SQL_READ_ROSTER, draw, read_id);
     if (was_opened && status == STATUS_OK)

@@ -55,6 +55,12 @@ static const char SCHEMA[] =
     " DELETE FROM winners WHERE draw >= NEW.draw; DELETE FROM ranks WHERE draw >= NEW.draw;"
     " DELETE FROM results WHERE draw >= NEW.draw; END;";
 
+/* Those that a draw is made with: after a decision, its members alone. */
+#define AGENCIES_OF_DRAW                                         \
+    "declarations WHERE draw = ?1"                               \
+    " AND (NOT EXISTS (SELECT 1 FROM decisions WHERE draw = ?1)" \
+    "  OR agency IN (SELECT agency FROM members WHERE draw = ?1))"
+
 /* Phases as in message.h: 1 OPEN, 2 SEALED, 3 PUBLISHED, 4 VOID. Each 64th row of an agency's
  * winners has its rank kept: a page begins at most 63 rows behind one. */
 static const char *const SQL[STATEMENTS_COUNT] = {
@@ -79,9 +85,7 @@ static const char *const SQL[STATEMENTS_COUNT] = {
     [SQL_PUBLISH_RESULTS] =
         "INSERT INTO results SELECT draw, agency, (SELECT coalesce(sum(items), 0) FROM winners"
         "  WHERE winners.draw = ?1 AND winners.agency = declarations.agency)"
-        " FROM declarations WHERE draw = ?1"
-        " AND (NOT EXISTS (SELECT 1 FROM decisions WHERE draw = ?1)"
-        "  OR agency IN (SELECT agency FROM members WHERE draw = ?1))",
+        " FROM " AGENCIES_OF_DRAW,
     [SQL_PUBLISH_RANKS] =
         "INSERT INTO ranks SELECT draw, agency, upto - items, seq, row FROM"
         " (SELECT draw, agency, seq, row, items, sum(items) OVER heap AS upto,"
@@ -103,6 +107,8 @@ static const char *const SQL[STATEMENTS_COUNT] = {
     [SQL_READ_DECLARATIONS] =
         "SELECT place, agency, attempt, bets_max, bytes_max, skips_bad_rows, batches, bets,"
         " rejected, root FROM declarations WHERE draw = ?1 ORDER BY place",
+    [SQL_COUNT_RESULTS] = "SELECT (SELECT count(*) FROM results WHERE draw = ?1),"
+                          " (SELECT count(*) FROM " AGENCIES_OF_DRAW ")",
     [SQL_READ_DECISION] = "SELECT action FROM decisions WHERE draw = ?1",
     [SQL_READ_MEMBERS] = "SELECT agency FROM members WHERE draw = ?1 ORDER BY agency",
     [SQL_READ_OVER] = "SELECT phase, root, number, is_given, seed, range_first, range_last"

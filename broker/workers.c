@@ -108,8 +108,9 @@ static void fail_otherwise(struct broker *broker, const struct report *report, u
     broker_fail(broker, STATUS_CONFIG,
                 "store %02x%02x%02x%02x holds %s of draw %u, which ended otherwise in this "
                 "journal: "
-                "a broker with another journal has served it; start with that journal (--data), or "
-                "without this store (its worker with another folder)",
+                "a broker with another journal has served it, or this one is damaged; start with "
+                "the right journal (--data), or without this store (its worker with another "
+                "folder)",
                 id[0], id[1], id[2], id[3], what, draw);
 }
 

@@ -392,6 +392,35 @@ static void begin_with_a_draw(struct fixture *fixture)
     fixture_write(fixture);
 }
 
+/* Of a published draw each agency that was in it has a result, of any other one nobody. */
+Test(journal_load, refuses_a_phase_that_does_not_go_with_the_results, .timeout = 20)
+{
+    static const struct {
+        bool is_published;
+        const char *sql;
+    } damages[] = {
+        {true, "UPDATE draws SET phase = 1"}, {true, "UPDATE draws SET phase = 2"},
+        {true, "UPDATE draws SET phase = 4"}, {true, "DELETE FROM results"},
+        {true, "DELETE FROM declarations"},   {false, "UPDATE draws SET phase = 3"},
+    };
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        struct fixture fixture;
+        uint32_t records = 0;
+        begin_with_a_draw(&fixture);
+        add_sealed(&fixture, 1);
+        fixture_write(&fixture);
+        if (damages[i].is_published) {
+            add_simple(&fixture, RECORD_PUBLISHED, 1);
+            fixture_write(&fixture);
+        }
+        damage(&fixture, damages[i].sql);
+        fixture_reopen(&fixture, 2);
+        cr_expect_eq(journal_load(fixture.journal, count_only, &records), STATUS_IO, "%s",
+                     damages[i].sql);
+        fixture_end(&fixture);
+    }
+}
+
 /* The core CHECKs them, since messages and manifests can carry no others. */
 Test(journal_load, refuses_values_that_no_broker_writes, .timeout = 20)
 {
