@@ -19,8 +19,8 @@ WIRE := check status pack bet csv batch digest seqset message schema item manife
 HOST := clock random log options stop socket address
 BROKER_CORE := record draw roll stores barrier ledger flights dispatch results recovery \
     inner upkeep waits phases intake start known recover workers answer past requests broker
-BROKER_SHELL := journal_sql journal journal_record journal_load archive delivery loop \
-    command
+BROKER_SHELL := journal_sql journal_checksum journal journal_record journal_load archive \
+    delivery loop command
 WORKER_CORE := acks seals intake inventory sealing count forget worker worker_receive
 WORKER_SHELL := lmdb_value lmdb_space lmdb_view lmdb_folder store_lmdb_read store_lmdb \
     lock pool report loop command
@@ -43,7 +43,7 @@ UNIT := status pack bet csv csv_faults batch digest seqset message item manifest
     broker_over broker_races broker_recover broker_recover_draws broker_refusals \
     broker_reports broker_requests broker_seal broker_start broker_stores broker_trust \
     csv_pieces cuts cutter dispatch_model dispatch draw durable fingerprint \
-    flights journal_load journal ledger_model ledger lmdb_value lock options_text \
+    flights journal_checksum journal_load journal ledger_model ledger lmdb_value lock options_text \
     outgoing output pace payloads pool progress protocol_vectors reader record recovery \
     report result results results_answers roll rows sample scanner schema source states \
     store_lmdb store_memory stores window winners word worker_acks worker_command \

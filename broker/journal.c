@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "broker/journal_checksum.h"
 #include "broker/journal_points.h"
 #include "broker/journal_sql.h"
 #include "proto/host/crash.h"
@@ -208,6 +209,9 @@ static enum status open_database(struct journal *journal)
         return STATUS_CONFIG;
     }
     (void)sqlite3_wal_hook(journal->database, count_wal_pages, journal);
+    status = checksum_open(journal);
+    if (status != STATUS_OK)
+        return status;
     return sql_execute(journal, "open",
                        crash_breaks("unsynced") ? "PRAGMA synchronous = NORMAL"
                                                 : "PRAGMA synchronous = FULL");
@@ -276,7 +280,7 @@ static enum status take_epoch(struct journal *journal, const struct id *id)
     return status == STATUS_OK ? sql_run(journal, SQL_DELETE_UNPUBLISHED, NULL) : status;
 }
 
-/* The first transaction: tables if there are none, statements, epoch. */
+/* The first transaction: tables if there are none, statements, the checksum, epoch. */
 static enum status begin_epoch(struct journal *journal, const struct id *id)
 {
     enum status status = begin(journal);
@@ -286,8 +290,12 @@ static enum status begin_epoch(struct journal *journal, const struct id *id)
     status = check_format(journal, &is_new); /* anew: another process may have been faster */
     if (status == STATUS_OK && is_new)
         status = sql_create_tables(journal);
+    if (status == STATUS_OK && is_new)
+        status = checksum_create(journal);
     if (status == STATUS_OK)
         status = sql_prepare(journal);
+    if (status == STATUS_OK)
+        status = checksum_verify(journal);
     if (status == STATUS_OK)
         status = take_epoch(journal, id);
     if (status != STATUS_OK) {
@@ -346,6 +354,7 @@ void journal_close(struct journal **journal)
         commit_late(*journal);
     sql_finalize(*journal);
     (void)sqlite3_close((*journal)->database);
+    checksum_close(*journal);
     free(*journal);
     *journal = NULL;
 }

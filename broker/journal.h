@@ -10,7 +10,7 @@
 #include "broker/broker.h"
 
 enum {
-    JOURNAL_FORMAT = 1,
+    JOURNAL_FORMAT = 2,
     JOURNAL_PATIENCE_MS = 10000, /* how long a transaction may wait for another process's to end */
     JOURNAL_SLICE_MS_MAX = 100,  /* and how long at a time, before it is asked whether to go on */
 };
@@ -29,12 +29,15 @@ struct journal_patience {
 /* Opens folder/journal.sqlite, or makes folder and journal, and takes the epoch: its number + 1,
  * or 1, with this id. Deletes the winner pages of draws that are not published. All of it is
  * durable at the return.
+ * Looks before that whether the rows are those that were written (journal_checksum.h): reads all of
+ * them.
  * in: id: random; patience: copied.
  * out: journal and epoch; on errors problem: one sentence for the user, problem_bytes with its
  * NUL.
  * errors: BUSY: another process is inside its own transaction (it is named): nothing is decided;
  *         INTERRUPTED: the same, and patience.wait has answered false; FULL; CONFIG: the file is
- *         no journal, or of a format that is not known; CANNOT_CREATE; SYNC; IO; NO_MEMORY. */
+ *         no journal, or of a format that is not known; CANNOT_CREATE; SYNC; IO, also where it is
+ *         damaged; NO_MEMORY. */
 enum status journal_open(const char *folder, const struct id *id,
                          const struct journal_patience *patience, struct journal **journal,
                          struct epoch *epoch, char *problem, size_t problem_bytes);

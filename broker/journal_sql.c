@@ -64,6 +64,7 @@ static const char SCHEMA[] =
 /* Phases as in message.h: 1 OPEN, 2 SEALED, 3 PUBLISHED, 4 VOID. Each 64th row of an agency's
  * winners has its rank kept: a page begins at most 63 rows behind one. */
 static const char *const SQL[STATEMENTS_COUNT] = {
+    [SQL_READ_CHECKSUM] = "SELECT value FROM checksum",
     [SQL_READ_EPOCH] = "SELECT number, id FROM epoch",
     [SQL_TAKE_EPOCH] = "INSERT OR REPLACE INTO epoch VALUES(1, ?1, ?2)",
     [SQL_DELETE_UNPUBLISHED] =
@@ -189,6 +190,10 @@ static enum status translate(int answer, int system_errno)
     }
 }
 
+#define RECOVER_ADVICE                                             \
+    "; move its folder (--data) away and start with --recover N, " \
+    "N being how many stores there are"
+
 enum status sql_fail(struct journal *journal, const char *doing, int answer)
 {
     sqlite3 *database = journal->database;
@@ -199,15 +204,22 @@ enum status sql_fail(struct journal *journal, const char *doing, int answer)
         return name_holder(journal);
     bool is_latest = database != NULL && sqlite3_extended_errcode(database) == answer;
     bool is_damaged = (answer & 0xff) == SQLITE_CORRUPT || (answer & 0xff) == SQLITE_CONSTRAINT;
-    const char *advice = is_damaged ? "; move its folder (--data) away and start with --recover N, "
-                                      "N being how many stores there are"
-                                    : "";
+    const char *advice = is_damaged ? RECOVER_ADVICE : "";
     (void)snprintf(journal->problem, sizeof(journal->problem),
                    "cannot %s the journal '%s': %s%s%s%s", doing, journal->path,
                    is_latest ? sqlite3_errmsg(database) : sqlite3_errstr(answer),
                    system_errno == 0 ? "" : ": ", system_errno == 0 ? "" : strerror(system_errno),
                    advice);
     return status;
+}
+
+enum status sql_fail_damaged(struct journal *journal)
+{
+    (void)snprintf(journal->problem, sizeof(journal->problem),
+                   "the journal '%s' is damaged, or another program has changed it: its rows are "
+                   "not those that a broker has written (checksum)" RECOVER_ADVICE,
+                   journal->path);
+    return STATUS_IO;
 }
 
 enum status sql_execute(struct journal *journal, const char *doing, const char *sql)

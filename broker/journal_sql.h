@@ -16,6 +16,7 @@ enum {
 
 /* Every statement, prepared once. Their SQL stands in journal_sql.c under the same name. */
 enum statement {
+    SQL_READ_CHECKSUM,
     SQL_READ_EPOCH,
     SQL_TAKE_EPOCH,
     SQL_DELETE_UNPUBLISHED,
@@ -55,6 +56,7 @@ enum statement {
 struct journal {
     sqlite3 *database;                         /* owned */
     sqlite3_stmt *statement[STATEMENTS_COUNT]; /* owned */
+    struct hasher *hasher;                     /* owned; the checksum's */
     struct journal_patience patience;
     int64_t waited_ms;   /* for the lock of the transaction that begins */
     bool is_stopped;     /* patience.wait has answered false */
@@ -72,6 +74,10 @@ void sql_finalize(struct journal *journal);
 
 /* Says what SQLite's answer means, and keeps a sentence: "cannot DOING the journal 'PATH': …". */
 enum status sql_fail(struct journal *journal, const char *doing, int answer);
+
+/* The file's form is good, but its rows are not those that were written. returns IO, and keeps a
+ * sentence that says what to do. */
+enum status sql_fail_damaged(struct journal *journal);
 
 /* Runs one or several statements without results. */
 enum status sql_execute(struct journal *journal, const char *doing, const char *sql);

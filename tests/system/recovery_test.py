@@ -3,10 +3,12 @@
 store, before and after the seal. A draw that a store has sealed keeps root and number, one that
 none has is void, and what only a lost store held is sent again.
 """
+import contextlib
 import os
 import re
 import shutil
 import signal
+import sqlite3
 import unittest
 
 import wire
@@ -74,6 +76,21 @@ class Journal(Lost):
         self.expect_exit(self.cluster.broker(), 78, "lost, older than the stores, or not theirs; "
                                                     "start with their journal .* --recover N")
 
+    def rot_journal(self):
+        """One number in one row is another one: no form of the file is wrong, and still it is
+        noticed."""
+        self.broker.kill()
+        folder = self.cluster.path("broker")
+        path = os.path.join(folder, "journal.sqlite")
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as journal:
+            with self.assertRaisesRegex(sqlite3.OperationalError, "no such function: row_"):
+                journal.execute("UPDATE draws SET number = number - 1")
+            journal.execute("DROP TRIGGER checksum_UPDATE_draws")
+            journal.execute("UPDATE draws SET number = number - 1")
+        self.expect_exit(self.cluster.broker(), 74, "is damaged, or another program has changed "
+                                                    "it: .* move its folder .* --recover N")
+        shutil.move(folder, self.cluster.path("damaged"))
+
     def test_while_the_draw_is_open(self):
         """It is made void, since agencies may have been told what nobody knows any more; the next
         draw opens."""
@@ -89,14 +106,15 @@ class Journal(Lost):
         self.assertNotRegex(self.broker.log(), "sorteo .* success .* draw: 1 .* number")
 
     def test_while_the_draw_is_sealed(self):
-        """Held by a store that stands still. Until both stores are there nothing is answered, then
-        the draw has the number that was sealed, though it was random."""
+        """Held by a store that stands still. The journal has rotted, what is said to do is done.
+        Until both stores are there nothing is answered, then the draw has the number that was
+        sealed, though it was random."""
         self.cluster_of_two(number_range="0-99")
         agencies = [self.waiting_agency()]
         self.stores[0].signal(signal.SIGSTOP)
         agencies.append(self.empty_agency())
         sealed = self.stores[1].wait_line(r"sellado .* success .* number: (\d+)").group(1)
-        self.lose_journal()
+        self.rot_journal()
         self.broker = self.cluster.broker(recover=2)
         self.broker.wait_line("registro .* success .* stores: 1$")
         with Observer(self.cluster) as observer:

@@ -1,7 +1,5 @@
 /* Results as they are read back: pages in (seq, row) order from any index, of published draws
  * only. */
-#include <sqlite3.h>
-
 #include "tests/unit/journal_fixture.h"
 
 /* Draw 1, agency 4: even seqs were found by question 1, odd ones by question 2, in pages of 50
@@ -314,8 +312,6 @@ Test(archive, has_nothing_left_of_a_draw_that_was_recovered, .timeout = 10)
 Test(archive, ends_the_journal_when_a_page_cannot_be_read, .timeout = 10)
 {
     struct fixture fixture;
-    sqlite3 *other;
-    char path[128];
     uint8_t body[ITEM_BYTES_MAX];
     size_t bytes = 0;
     uint32_t upto = 0;
@@ -323,26 +319,13 @@ Test(archive, ends_the_journal_when_a_page_cannot_be_read, .timeout = 10)
     begin_draw(&fixture);
     add_found(&fixture, 1, 1, 4, (uint32_t[]){0}, 1, 1);
     publish(&fixture);
-    snprintf(path, sizeof path, "%s/journal.sqlite", fixture.folder);
-    cr_assert_eq(sqlite3_open(path, &other), SQLITE_OK);
-    cr_assert_eq(sqlite3_exec(other, "DELETE FROM winners", NULL, NULL, NULL), SQLITE_OK);
-    cr_assert_eq(sqlite3_close(other), SQLITE_OK);
+    fixture_rot(&fixture, "DELETE FROM winners");
     cr_assert_eq(fixture.archive.page(fixture.archive.owner, 1, 4, 0, body, sizeof body, &bytes,
                                       &upto),
                  STATUS_IO);
     add_store(&fixture, 5);
     cr_assert_eq(fixture_try(&fixture), STATUS_IO, "nothing is written behind that");
     fixture_end(&fixture);
-}
-
-static void damage(const struct fixture *fixture, const char *sql)
-{
-    sqlite3 *other;
-    char path[128];
-    snprintf(path, sizeof path, "%s/journal.sqlite", fixture->folder);
-    cr_assert_eq(sqlite3_open(path, &other), SQLITE_OK);
-    cr_assert_eq(sqlite3_exec(other, sql, NULL, NULL, NULL), SQLITE_OK);
-    cr_assert_eq(sqlite3_close(other), SQLITE_OK);
 }
 
 /* A message can carry no other attempt and plan. */
@@ -358,7 +341,7 @@ Test(archive, ends_the_journal_when_an_agency_has_what_none_can_have, .timeout =
         fixture_begin(&fixture);
         begin_draw(&fixture);
         publish(&fixture);
-        damage(&fixture, damages[i]);
+        fixture_edit(&fixture, damages[i]);
         cr_expect_eq(fixture.archive.agency(fixture.archive.owner, 1, 4, &agency), STATUS_IO, "%s",
                      damages[i]);
         cr_expect_eq(journal_verdict(fixture.journal), STATUS_IO, "nothing is written behind that");
@@ -386,7 +369,7 @@ Test(archive, ends_the_journal_when_a_result_has_more_or_fewer_winners_than_were
         begin_draw(&fixture);
         find_winners(&fixture, 4);
         publish(&fixture);
-        damage(&fixture, damages[i]);
+        fixture_edit(&fixture, damages[i]);
         cr_assert_eq(fixture.archive.agency(fixture.archive.owner, 1, 4, &agency), STATUS_OK);
         do
             status = fixture.archive.page(fixture.archive.owner, 1, 4, from, body, sizeof body,

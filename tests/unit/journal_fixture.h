@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "broker/journal.h"
+#include "broker/journal_sql.h"
 #include "proto/wire/item.h"
 
 /* Nobody else is inside a transaction for longer than it takes: no test waits. */
@@ -56,6 +56,29 @@ static inline void fixture_end(struct fixture *fixture)
         unlink(path);
     }
     cr_assert_eq(rmdir(fixture->folder), 0);
+}
+
+/* Changes rows as a broker does: the checksum goes with them. */
+static inline void fixture_edit(struct fixture *fixture, const char *sql)
+{
+    sqlite3 *database = fixture->journal->database;
+    cr_assert_eq(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK, "%s: %s", sql,
+                 sqlite3_errmsg(database));
+}
+
+/* Changes the file as a disk that rots does: no trigger notices. */
+static inline void fixture_rot(struct fixture *fixture, const char *sql)
+{
+    char path[128];
+    sqlite3 *other = NULL;
+    snprintf(path, sizeof(path), "%s/journal.sqlite", fixture->folder);
+    cr_assert_eq(sqlite3_open(path, &other), SQLITE_OK);
+    cr_assert_eq(sqlite3_db_config(other, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(other, "PRAGMA ignore_check_constraints = ON", NULL, NULL, NULL),
+                 SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(other, sql, NULL, NULL, NULL), SQLITE_OK, "%s: %s", sql,
+                 sqlite3_errmsg(other));
+    cr_assert_eq(sqlite3_close(other), SQLITE_OK);
 }
 
 /* Writes what was added as one turn. */

@@ -1,7 +1,5 @@
 /* What is written is handed back: every record, every field, in order; and nothing of what is
  * over. */
-#include <sqlite3.h>
-
 #include "tests/unit/journal_fixture.h"
 
 enum { READ_MAX = 32, BATCHES = 2500 };
@@ -369,17 +367,6 @@ static enum status count_only(void *owner, const struct record *record)
     return STATUS_OK;
 }
 
-static void damage(struct fixture *fixture, const char *sql)
-{
-    sqlite3 *database = NULL;
-    char path[128];
-    snprintf(path, sizeof(path), "%s/journal.sqlite", fixture->folder);
-    cr_assert_eq(sqlite3_open(path, &database), SQLITE_OK);
-    cr_assert_eq(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK, "%s",
-                 sqlite3_errmsg(database));
-    cr_assert_eq(sqlite3_close(database), SQLITE_OK);
-}
-
 /* A draw with one agency that has finished with one batch. */
 static void begin_with_a_draw(struct fixture *fixture)
 {
@@ -413,7 +400,7 @@ Test(journal_load, refuses_a_phase_that_does_not_go_with_the_results, .timeout =
             add_simple(&fixture, RECORD_PUBLISHED, 1);
             fixture_write(&fixture);
         }
-        damage(&fixture, damages[i].sql);
+        fixture_edit(&fixture, damages[i].sql);
         fixture_reopen(&fixture, 2);
         cr_expect_eq(journal_load(fixture.journal, count_only, &records), STATUS_IO, "%s",
                      damages[i].sql);
@@ -442,7 +429,7 @@ Test(journal_load, refuses_values_that_no_broker_writes, .timeout = 20)
         struct fixture fixture;
         uint32_t records = 0;
         begin_with_a_draw(&fixture);
-        damage(&fixture, damages[i]);
+        fixture_edit(&fixture, damages[i]);
         fixture_reopen(&fixture, 2);
         cr_expect_eq(journal_load(fixture.journal, count_only, &records), STATUS_IO, "%s",
                      damages[i]);

@@ -6,19 +6,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "broker/journal_sql.h"
 #include "tests/unit/journal_fixture.h"
-
-static void execute(const char *folder, const char *sql)
-{
-    char path[128];
-    snprintf(path, sizeof(path), "%s/journal.sqlite", folder);
-    sqlite3 *database = NULL;
-    cr_assert_eq(sqlite3_open(path, &database), SQLITE_OK);
-    cr_assert_eq(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK, "%s",
-                 sqlite3_errmsg(database));
-    cr_assert_eq(sqlite3_close(database), SQLITE_OK);
-}
 
 static enum status count_record(void *reader, const struct record *record)
 {
@@ -128,7 +116,7 @@ Test(journal, fences_a_rival_that_has_the_same_number, .timeout = 10)
 {
     struct fixture fixture;
     fixture_begin(&fixture);
-    execute(fixture.folder, "UPDATE epoch SET id = zeroblob(16)");
+    fixture_rot(&fixture, "UPDATE epoch SET id = zeroblob(16)");
     cr_assert_eq(fixture_try(&fixture), STATUS_FENCED);
     fixture_end(&fixture);
 }
@@ -308,10 +296,10 @@ Test(journal, refuses_a_format_that_it_does_not_know, .timeout = 10)
     struct fixture fixture;
     fixture_begin(&fixture);
     journal_close(&fixture.journal);
-    execute(fixture.folder, "PRAGMA user_version = 2");
+    fixture_rot(&fixture, "PRAGMA user_version = 1");
     cr_assert_eq(fixture_open(&fixture, 2), STATUS_CONFIG);
-    cr_assert_not_null(strstr(fixture.problem, "has format 2, and this program knows format 1"));
-    execute(fixture.folder, "PRAGMA user_version = 1");
+    cr_assert_not_null(strstr(fixture.problem, "has format 1, and this program knows format 2"));
+    fixture_rot(&fixture, "PRAGMA user_version = 2");
     fixture_reopen(&fixture, 2);
     cr_assert_eq(fixture.epoch.number, 2);
     fixture_end(&fixture);
@@ -322,7 +310,7 @@ Test(journal, refuses_a_database_of_somebody_else, .timeout = 10)
     struct fixture fixture;
     fixture_begin(&fixture);
     journal_close(&fixture.journal);
-    execute(fixture.folder, "PRAGMA application_id = 5");
+    fixture_rot(&fixture, "PRAGMA application_id = 5");
     cr_assert_eq(fixture_open(&fixture, 2), STATUS_CONFIG);
     cr_assert_not_null(strstr(fixture.problem, "no journal"));
     fixture_end(&fixture);
