@@ -115,9 +115,12 @@ static void answer_published(struct broker *broker, const struct request *reques
         answer_send(broker, request, &ok, NULL);
     else if (message->kind == MESSAGE_DIGESTS)
         answer_refuse(broker, request, REFUSAL_LATE, 0);
-    else
-        answer_result(broker, request, archived,
-                      message->kind == MESSAGE_WINNERS ? message->winners.from : 0);
+    else if (message->kind == MESSAGE_POLL)
+        answer_result(broker, request, archived, 0);
+    else {
+        CHECK(message->kind == MESSAGE_WINNERS);
+        answer_result(broker, request, archived, message->winners.from);
+    }
 }
 
 void past_answer(struct broker *broker, const struct request *request)
