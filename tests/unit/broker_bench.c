@@ -332,6 +332,19 @@ void bench_sealed(struct bench *bench, uint64_t peer, const struct digest *root)
     bench_report(bench, peer, &sealed, (struct slice){0});
 }
 
+struct message bench_counted(const struct message *count, uint64_t bets, uint64_t winners)
+{
+    return (struct message){
+        .kind = MESSAGE_COUNTED,
+        .draw = count->draw,
+        .counted = {.question_epoch = count->count.question_epoch,
+                    .question = count->count.question,
+                    .bets = bets,
+                    .winners = winners,
+                    .items = count->count.items},
+    };
+}
+
 bool bench_ranges_have(struct slice ranges, uint32_t seq)
 {
     struct range_cursor cursor;

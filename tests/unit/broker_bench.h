@@ -82,6 +82,8 @@ struct message bench_poll_of(struct bench *bench, uint32_t agency, int batches);
 struct message bench_poll(struct bench *bench, uint32_t agency, int batches);
 /* The store answers SEALED with this root (all zeros: of a void). */
 void bench_sealed(struct bench *bench, uint64_t peer, const struct digest *root);
+/* The COUNTED that answers a COUNT; its shares are the COUNT's own. */
+struct message bench_counted(const struct message *count, uint64_t bets, uint64_t winners);
 bool bench_ranges_have(struct slice ranges, uint32_t seq);
 
 #endif

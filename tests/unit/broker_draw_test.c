@@ -62,15 +62,7 @@ static void answer_count(struct bench *bench, uint64_t peer, uint32_t agency, ui
         cr_assert_eq(item_pack_winner(buffer, sizeof buffer, &bytes, &item), STATUS_OK);
         bench_report(bench, peer, &found, (struct slice){buffer, bytes});
     }
-    struct message counted = {
-        .kind = MESSAGE_COUNTED,
-        .draw = 1,
-        .counted = {.question_epoch = count.count.question_epoch,
-                    .question = count.count.question,
-                    .bets = 1,
-                    .winners = winners,
-                    .items = count.count.items},
-    };
+    struct message counted = bench_counted(&count, 1, winners);
     bench_report(bench, peer, &counted, (struct slice){shares, shares_bytes});
 }
 
@@ -158,11 +150,8 @@ Test(broker_draw, an_answer_of_another_draw_is_none_to_this_ones_question, .time
         .draw = 2,
         .found = {sent.count.question_epoch, sent.count.question, 4, 1},
     };
-    struct message counted = {
-        .kind = MESSAGE_COUNTED,
-        .draw = 2,
-        .counted = {sent.count.question_epoch, sent.count.question, 1, 0, sent.count.items},
-    };
+    struct message counted = bench_counted(&sent, 1, 0);
+    counted.draw = 2;
     bench_report(&bench, 50, &found, (struct slice){shares, 1});
     bench_report(&bench, 50, &counted, (struct slice){shares, body.bytes});
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_DROPPED, 1), 0, "nor a wrong one");

@@ -191,14 +191,7 @@ Test(broker_full, a_draw_is_published_when_the_records_have_room)
     uint8_t answer[64];
     cr_assert_leq(shares.bytes, sizeof answer);
     memcpy(answer, shares.data, shares.bytes);
-    const struct message counted = {
-        .kind = MESSAGE_COUNTED,
-        .draw = 1,
-        .counted = {.question_epoch = count.count.question_epoch,
-                    .question = count.count.question,
-                    .bets = 1,
-                    .items = count.count.items},
-    };
+    const struct message counted = bench_counted(&count, 1, 0);
     (void)bench_lines(&bench, "", "");
     outbox_reset(bench.outbox);
     bench_hear(&bench, 50, &counted, (struct slice){answer, shares.bytes});

@@ -178,15 +178,9 @@ Test(broker_notes, a_sealed_draw_says_for_which_store_it_waits, .timeout = 10)
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &count, NULL));
     bench_pass_heard(&bench, 50, WAIT_MS_MAX + LEASE_MS / 4);
     cr_assert_eq(bench_lines(&bench, "waiting_for: store 01000000", "to count"), 1);
-    struct message counted = {
-        .kind = MESSAGE_COUNTED,
-        .draw = 1,
-        .counted = {.question_epoch = count.count.question_epoch, .bets = 1, .winners = 1},
-    };
     for (uint32_t i = 0; i < WRONG_ANSWERS_MAX; i++) {
         cr_assert(i == 0 || bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &count, NULL));
-        counted.counted.question = count.count.question;
-        counted.counted.items = count.count.items;
+        struct message counted = bench_counted(&count, 1, 1);
         bench_report(&bench, 50, &counted, (struct slice){0});
     }
     cr_assert_eq(bench_lines(&bench, "wrong answer; this store is asked no more", ""), 1);

@@ -358,14 +358,7 @@ Test(broker_over, each_draws_seal_goes_to_a_store_that_had_the_one_before, .time
         bench_report(&bench, 50, &sealed, (struct slice){0});
         cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &sent, &shares));
         memcpy(buffer, shares.data, shares.bytes);
-        struct message counted = {
-            .kind = MESSAGE_COUNTED,
-            .draw = draw,
-            .counted = {.question_epoch = sent.count.question_epoch,
-                        .question = sent.count.question,
-                        .bets = 1,
-                        .items = sent.count.items},
-        };
+        struct message counted = bench_counted(&sent, 1, 0);
         bench_report(&bench, 50, &counted, (struct slice){buffer, shares.bytes});
         cr_assert_eq(journal_memory_count(bench.journal, RECORD_PUBLISHED, draw), 1);
     }

@@ -293,11 +293,7 @@ static void count_nothing(const struct digest *root)
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &count, &body));
     cr_assert_leq(body.bytes, sizeof shares);
     memcpy(shares, body.data, body.bytes);
-    const struct message counted = {
-        .kind = MESSAGE_COUNTED,
-        .draw = 1,
-        .counted = {count.count.question_epoch, count.count.question, 1, 0, count.count.items},
-    };
+    const struct message counted = bench_counted(&count, 1, 0);
     bench_report(&bench, 50, &counted, (struct slice){shares, body.bytes});
 }
 

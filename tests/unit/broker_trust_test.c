@@ -90,15 +90,7 @@ Test(broker_trust, a_seal_with_another_number_or_root_ends_the_broker, .timeout 
 /* Peer 50 answers what it was asked last with a winner that it does not show. */
 static void count_wrongly(struct bench *bench, const struct message *count)
 {
-    struct message counted = {
-        .kind = MESSAGE_COUNTED,
-        .draw = 1,
-        .counted = {.question_epoch = count->count.question_epoch,
-                    .question = count->count.question,
-                    .bets = 1,
-                    .winners = 1,
-                    .items = count->count.items},
-    };
+    struct message counted = bench_counted(count, 1, 1);
     bench_report(bench, 50, &counted, (struct slice){0});
 }
 
@@ -146,14 +138,7 @@ Test(broker_trust, a_store_that_answers_wrongly_holds_up_no_other, .timeout = 10
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 60, MESSAGE_COUNT, 0, &count, &shares));
     count_wrongly(&bench, &count); /* late, of a question that was another's */
     memcpy(buffer, shares.data, shares.bytes);
-    struct message counted = {
-        .kind = MESSAGE_COUNTED,
-        .draw = 1,
-        .counted = {.question_epoch = count.count.question_epoch,
-                    .question = count.count.question,
-                    .bets = 1,
-                    .items = count.count.items},
-    };
+    struct message counted = bench_counted(&count, 1, 0);
     bench_report(&bench, 60, &counted, (struct slice){buffer, shares.bytes});
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_PUBLISHED, 1), 1);
     bench_close(&bench);
@@ -174,15 +159,7 @@ Test(broker_trust, a_wrong_answers_pages_are_deleted_and_its_batches_asked_again
     memcpy(buffer, shares.data, shares.bytes);
     find_one(&bench, &count, 1);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_FOUND, 1), 1);
-    struct message counted = {
-        .kind = MESSAGE_COUNTED,
-        .draw = 1,
-        .counted = {.question_epoch = count.count.question_epoch,
-                    .question = count.count.question,
-                    .bets = 1,
-                    .winners = 2, /* one page is missing */
-                    .items = count.count.items},
-    };
+    struct message counted = bench_counted(&count, 1, 2); /* one page is missing */
     bench_report(&bench, 50, &counted, (struct slice){buffer, shares.bytes});
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_FOUND, 1), 0);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_PUBLISHED, 1), 0);
