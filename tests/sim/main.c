@@ -24,7 +24,7 @@ struct sum {
 struct order {
     uint64_t first;
     uint64_t count;
-    uint32_t allowed;
+    uint64_t allowed;
     bool traces;
 };
 

@@ -13,7 +13,7 @@ static const struct {
 #undef X
 };
 
-_Static_assert((int)MISHAPS <= 32, "a set of kinds has 32 bits (mishap_bit)");
+_Static_assert((int)MISHAPS <= 64, "a set of kinds has 64 bits (mishap_bit)");
 
 const char *mishap_name(enum mishap mishap)
 {
@@ -36,7 +36,7 @@ static bool find_mishap(const char *name, size_t bytes, enum mishap *mishap)
     return false;
 }
 
-bool mishaps_parse(const char *text, uint32_t *faults)
+bool mishaps_parse(const char *text, uint64_t *faults)
 {
     *faults = 0;
     while (*text != '\0') {
@@ -53,23 +53,23 @@ bool mishaps_parse(const char *text, uint32_t *faults)
 
 /* -- which kinds go together -- */
 
+#define BIT(kind) (UINT64_C(1) << MISHAP_##kind)
 /* What an acknowledged batch can be lost by: its agency has to be there to send it again. */
-static const uint32_t LOSE_BATCHES = 1U << MISHAP_ROT | 1U << MISHAP_TEAR |
-                                     1U << MISHAP_LOST_STORE | 1U << MISHAP_GONE |
-                                     1U << MISHAP_COPIED_STORE;
-static const uint32_t LOSE_JOURNAL = 1U << MISHAP_COPIED_JOURNAL | 1U << MISHAP_LOST_JOURNAL;
+static const uint64_t LOSE_BATCHES =
+    BIT(ROT) | BIT(TEAR) | BIT(LOST_STORE) | BIT(GONE) | BIT(COPIED_STORE);
+static const uint64_t LOSE_JOURNAL = BIT(COPIED_JOURNAL) | BIT(LOST_JOURNAL);
 /* What makes two brokers that do not know of each other decide in two ways. */
-static const uint32_t DIVIDE =
-    1U << MISHAP_EDIT | 1U << MISHAP_LEAVE | 1U << MISHAP_TIMEOUT | 1U << MISHAP_VOID;
+static const uint64_t DIVIDE = BIT(EDIT) | BIT(LEAVE) | BIT(TIMEOUT) | BIT(VOID);
+#undef BIT
 
 static bool one_in(struct dice *dice, uint32_t cases)
 {
     return dice_below(dice, cases) == 0;
 }
 
-static uint32_t choose_mishaps(struct dice *dice)
+static uint64_t choose_mishaps(struct dice *dice)
 {
-    uint32_t faults = mishaps_all();
+    uint64_t faults = mishaps_all();
     if (one_in(dice, 4)) {
         faults &= ~(LOSE_BATCHES | DIVIDE);
         if (one_in(dice, 2))
@@ -95,10 +95,10 @@ static uint32_t choose_mishaps(struct dice *dice)
 }
 
 /* Kinds that came later have dice of their own: the others are chosen as before. */
-static uint32_t leave_some_out(uint64_t seed)
+static uint64_t leave_some_out(uint64_t seed)
 {
     struct dice dice = {seed ^ 0xa11};
-    uint32_t left_out = 0;
+    uint64_t left_out = 0;
     for (enum mishap mishap = MISHAP_MEMORY; mishap < MISHAPS; mishap++)
         if (!one_in(&dice, 4))
             left_out |= mishap_bit(mishap);
@@ -112,7 +112,7 @@ static uint32_t choose_draws(struct dice *dice)
     return face < 5 ? 1 : face < 9 ? 2 + dice_below(dice, 2) : WORLD_DRAWS_MAX;
 }
 
-struct world_plan plan_of_seed(uint64_t seed, uint32_t allowed, bool traces)
+struct world_plan plan_of_seed(uint64_t seed, uint64_t allowed, bool traces)
 {
     struct dice dice = {seed ^ 0x5eed};
     struct world_plan plan = {

@@ -56,21 +56,21 @@ enum mishap {
 };
 
 /* A set of kinds. */
-static inline uint32_t mishap_bit(enum mishap mishap)
+static inline uint64_t mishap_bit(enum mishap mishap)
 {
-    return UINT32_C(1) << mishap;
+    return UINT64_C(1) << mishap;
 }
 
 /* Every kind. */
-static inline uint32_t mishaps_all(void)
+static inline uint64_t mishaps_all(void)
 {
-    return UINT32_MAX >> (32 - MISHAPS);
+    return UINT64_MAX >> (64 - MISHAPS);
 }
 
 const char *mishap_name(enum mishap mishap);
 const char *mishap_text(enum mishap mishap);
 /* Reads "cut,broker". returns false when a name is unknown. */
-bool mishaps_parse(const char *text, uint32_t *faults);
+bool mishaps_parse(const char *text, uint64_t *faults);
 
 struct world_plan {
     uint64_t seed;
@@ -84,7 +84,7 @@ struct world_plan {
     int64_t barrier_timeout_ms; /* 0: none */
     enum timeout_action on_timeout;
     uint32_t quorum;
-    uint32_t faults;    /* what may happen until faults_until_ms; then everything heals */
+    uint64_t faults;    /* what may happen until faults_until_ms; then everything heals */
     uint32_t harshness; /* how many times as often as in the mildest world */
     int64_t faults_until_ms;
     int64_t ends_by_ms; /* every draw has to be over by then */
@@ -93,7 +93,7 @@ struct world_plan {
 };
 
 /* in: allowed: kinds that may happen at all; every third world has none. */
-struct world_plan plan_of_seed(uint64_t seed, uint32_t allowed, bool traces);
+struct world_plan plan_of_seed(uint64_t seed, uint64_t allowed, bool traces);
 
 static inline bool plan_has(const struct world_plan *plan, enum mishap mishap)
 {
