@@ -254,6 +254,11 @@ bool agency_has_result(const struct agency *agency)
     return agency->has_result;
 }
 
+bool agency_holds_back(const struct agency *agency)
+{
+    return agency->holds_back;
+}
+
 bool agency_is_refused_for_now(const struct agency *agency)
 {
     return agency->is_not_open;

@@ -141,6 +141,8 @@ const struct result *agency_result(const struct agency *agency); /* pages so far
 const struct agency_barrier *agency_barrier(const struct agency *agency);
 const struct declaration *agency_declared(const struct agency *agency); /* NULL until all is read */
 bool agency_has_result(const struct agency *agency); /* published: nothing is sent any more */
+/* HELLO told that the agency has finished, and no answer yet that it was with this file. */
+bool agency_holds_back(const struct agency *agency);
 bool agency_is_refused_for_now(const struct agency *agency); /* the draw is not open yet */
 const struct agency_outcome *agency_outcome(const struct agency *agency);
 void agency_count(const struct agency *agency, struct agency_counts *counts);

@@ -211,7 +211,7 @@ static void store_winners(struct loop *loop, int64_t now_ms)
         end_disk(loop, loop->terms->output, status);
         return;
     }
-    progress_won(loop->agency, loop->terms->output);
+    progress_won(&loop->progress, loop->agency, loop->terms->output);
     agency_on_stored(loop->agency, now_ms);
 }
 

@@ -40,23 +40,33 @@ static void say_plan(struct progress *progress, const struct agency *agency)
                   agency_terms(agency)->draw);
 }
 
+/* Once, when all batches are durable. */
+static void say_sent(struct progress *progress, const struct agency *agency)
+{
+    struct agency_counts counts;
+    agency_count(agency, &counts);
+    if (progress->has_said_sent || counts.batches_durable != counts.batches_cut)
+        return;
+    progress->has_said_sent = true;
+    log_event(LOG_INFO, "apuesta_enviada", LOG_SUCCESS,
+              "cantidad: %" PRIu64 " | batches: %" PRIu32 " | rejected: %" PRIu64
+              " | sent_again: %" PRIu64,
+              agency_declared(agency)->bets, counts.batches_cut, agency_declared(agency)->rejected,
+              counts.batches_again);
+}
+
+/* That every seq is durable says nothing of this file's bets: a process before may have sent those
+ * of another one. Only FINISHED tells that the ledger has what was declared. */
 static void say_sending(struct progress *progress, const struct agency *agency, int64_t now_ms)
 {
     enum agency_state state = agency_state(agency);
     struct agency_counts counts;
     uint64_t suppressed;
+    if (state == AGENCY_WAITING)
+        say_sent(progress, agency);
     agency_count(agency, &counts);
-    bool is_sent = state == AGENCY_DECLARING || state == AGENCY_WAITING;
-    if (is_sent && counts.batches_durable == counts.batches_cut && !progress->has_said_sent) {
-        progress->has_said_sent = true;
-        log_event(LOG_INFO, "apuesta_enviada", LOG_SUCCESS,
-                  "cantidad: %" PRIu64 " | batches: %" PRIu32 " | rejected: %" PRIu64
-                  " | sent_again: %" PRIu64,
-                  agency_declared(agency)->bets, counts.batches_cut,
-                  agency_declared(agency)->rejected, counts.batches_again);
-        return;
-    }
-    bool is_sending = state == AGENCY_SENDING || state == AGENCY_READING || is_sent;
+    bool is_sending = state == AGENCY_SENDING || state == AGENCY_READING ||
+                      state == AGENCY_DECLARING || state == AGENCY_WAITING;
     bool has_moved = counts.batches_durable != progress->durable ||
                      counts.batches_in_flight != progress->in_flight;
     if (!is_sending || progress->has_said_sent || counts.batches_in_flight == 0 ||
@@ -173,9 +183,11 @@ void progress_listed(const struct agency *agency, const char *rejects)
                   agency_declared(agency)->rejected, rejects);
 }
 
-void progress_won(const struct agency *agency, const char *output)
+void progress_won(struct progress *progress, const struct agency *agency, const char *output)
 {
     const struct result *result = agency_result(agency);
+    if (!agency_holds_back(agency))
+        say_sent(progress, agency); /* FINISHED and the result may come in one turn */
     log_event(LOG_INFO, "consulta_ganadores", LOG_SUCCESS,
               "cant_ganadores: %" PRIu32 " | number: %" PRIu32 " | file: %s", result->total,
               result->number, output);

@@ -33,8 +33,8 @@ void progress_turn(struct progress *progress, const struct agency *agency, const
 /* The list of bad rows is on disk, empty or not. */
 void progress_listed(const struct agency *agency, const char *rejects);
 
-/* The winners are on disk. */
-void progress_won(const struct agency *agency, const char *output);
+/* The winners are on disk. Before that the bets are told as sent, where they are not yet. */
+void progress_won(struct progress *progress, const struct agency *agency, const char *output);
 
 /* The core has failed: what, why, what to do. in: input: the file's name; line: of the bet that the
  * broker refused, 0 where it is not known. */

@@ -193,6 +193,7 @@ class AgencyProgram(unittest.TestCase):
         self.rows[1234] = row(1234, 9999)
         second = self.start()
         self.expect_exit(second, 65, r"batch 12 \(lines 1201-1300 of .*bets.csv\) differs")
+        self.assertNotIn("apuesta_enviada | result: success", second.log())
         self.assertEqual(self.broker.copies, copies)
         self.assertEqual(self.broker.requests[-1][0], DIGESTS)
 

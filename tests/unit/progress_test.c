@@ -97,6 +97,73 @@ Test(progress, says_once_that_everything_was_sent_with_what_was_sent_again)
     cr_assert_not_null(strstr(text, "consulta_ganadores | result: in_progress"), "%s", text);
 }
 
+/* Another file of as many batches, or of fewer: all of them are durable, as another process's. */
+static void read_a_file_whose_seqs_are_durable(bool is_finished)
+{
+    struct message admitted = stage_admitted(&stage, 3);
+    admitted.admitted.is_finished = is_finished;
+    stage_answer(&stage, &admitted, (struct slice){0});
+    stage_cut(&stage, 3);
+    stage_read_to_end(&stage);
+    cr_assert_eq(agency_state(stage.agency), AGENCY_DECLARING);
+    turn();
+}
+
+Test(progress, says_nothing_of_a_success_before_its_declaration_is_taken)
+{
+    for (int i = 0; i < 2; i++) {
+        const struct agency_terms terms = stage_terms();
+        progress = (struct progress){0};
+        stage_end(&stage);
+        stage_begin(&stage, &terms);
+        read_a_file_whose_seqs_are_durable(i == 0);
+        stage_until(&stage, MESSAGE_POLL);
+        stage_refuse(&stage, REFUSAL_DECLARATION, 1);
+        turn();
+    }
+    expect_line("hello | result: success");
+    cr_assert_null(strstr(text, "apuesta_enviada"), "%s", text);
+}
+
+Test(progress, says_that_what_a_process_before_has_sent_is_this_file)
+{
+    read_a_file_whose_seqs_are_durable(true);
+    stage_finish(&stage, 1, 3);
+    turn();
+    expect_line("apuesta_enviada | result: success | cantidad: 30 | batches: 3 | rejected: 0 | "
+                "sent_again: 0\n");
+}
+
+static void publish(void)
+{
+    const struct message hint = {.kind = MESSAGE_RESULT,
+                                 .draw = DRAW,
+                                 .result = {.agency = AGENCY}};
+    agency_on_published(stage.agency, stage.now_ms, &hint);
+    cr_assert_eq(agency_state(stage.agency), AGENCY_FETCHING);
+    turn();
+    progress_won(&progress, stage.agency, "w.csv");
+    expect_line("consulta_ganadores | result: success | cant_ganadores: 0 ");
+}
+
+Test(progress, says_that_everything_was_sent_where_the_result_comes_in_the_same_turn)
+{
+    stage_all_sent(&stage, 2);
+    turn();
+    stage_finish(&stage, 1, 2);
+    publish();
+    cr_assert_not_null(strstr(text, "apuesta_enviada | result: success | cantidad: 20 "), "%s",
+                       text);
+}
+
+/* The result may be that of another file, in which there is nobody who has won. */
+Test(progress, says_nothing_of_a_success_where_the_result_answers_its_declaration)
+{
+    read_a_file_whose_seqs_are_durable(true);
+    publish();
+    cr_assert_null(strstr(text, "apuesta_enviada"), "%s", text);
+}
+
 Test(progress, says_for_whom_it_waits_when_nobody_takes_its_bets)
 {
     stage.now_ms = 1;
@@ -151,6 +218,7 @@ static void declare(uint64_t rejected)
     declaration.rejected = rejected;
     stage_admit(&stage, 0);
     agency_on_end(stage.agency, stage.now_ms, &declaration);
+    stage_finish(&stage, 1, 0);
     progress_listed(stage.agency, "w.rejects.csv");
     turn();
 }
