@@ -109,8 +109,6 @@ const struct garble_row garbled_requests[] = {
     {LINE_REQUEST, MESSAGE_POLL, "another agency", ANYWHERE, FATE_REFUSED, FIELD(poll.agency, FAR)},
     {LINE_REQUEST, MESSAGE_POLL, "another declaration", ANYWHERE, FATE_NOT_JOURNALED,
      BY(declare_otherwise)},
-    {LINE_REQUEST, MESSAGE_POLL, "another declaration", ANYWHERE, FATE_NOT_JOURNALED,
-     BY(declare_otherwise)},
     {LINE_REQUEST, MESSAGE_POLL, "another request", ANYWHERE, FATE_NOT_JOURNALED,
      BY(ask_something_else)},
     {LINE_REQUEST, MESSAGE_POLL, "another from", ANYWHERE, FATE_BORNE, FIELD(poll.from, MORE)},
