@@ -296,6 +296,7 @@ static void on_digest_page(struct agency *agency, int64_t now_ms,
 {
     uint32_t seq;
     bool is_form = page->upto <= page->total && /* before `from` is longer than any body */
+                   body.bytes <= PAGE_BYTES_MAX &&
                    body.bytes == (size_t)(page->upto - page->from) * DIGEST_BYTES;
     if (is_form && cuts_find_difference(&agency->cuts, page->from, body, &seq)) {
         agency->outcome.names_batch = true;

@@ -174,6 +174,7 @@ static enum status append_part(struct recovery *recovery, uint32_t store,
     if (status != STATUS_OK)
         return status;
     if (part->part != recovery->parts_taken || part->manifest_bytes != recovery->packed_bytes ||
+        body.bytes > CHUNK_BYTES_MAX ||
         body.bytes > recovery->packed_bytes - recovery->bytes_taken ||
         !digest_is_equal(&part->root, &recovery->witnesses[store].root))
         return STATUS_WRONG;

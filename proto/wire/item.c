@@ -157,6 +157,8 @@ enum status item_next_winner(struct slice body, size_t *at, struct item_winner *
 {
     if (*at == body.bytes)
         return STATUS_END;
+    if (body.bytes > PAGE_BYTES_MAX)
+        return STATUS_MALFORMED;
     struct unpacker unpacker = {.packed = body, .at = *at};
     struct item_winner read = {0};
     expect_array(&unpacker, WINNER_ELEMENTS);
@@ -196,6 +198,8 @@ enum status item_next_inventory(struct slice body, size_t *at, struct item_inven
 {
     if (*at == body.bytes)
         return STATUS_END;
+    if (body.bytes > CHUNK_BYTES_MAX)
+        return STATUS_MALFORMED;
     struct unpacker unpacker = {.packed = body, .at = *at};
     struct item_inventory read = {0};
     uint32_t elements = unpack_array(&unpacker);

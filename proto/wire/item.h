@@ -63,7 +63,8 @@ enum status item_pack_inventory(uint8_t *buffer, size_t buffer_bytes, size_t *by
 
 /* Each reads the next item from outside at `*at` and moves behind it.
  * errors: END: the body ends here; MALFORMED: form, type or range (values of a winner's bet
- * included). */
+ * included), or the body is larger than the kinds with such items may have: winners
+ * PAGE_BYTES_MAX, an inventory CHUNK_BYTES_MAX. */
 enum status item_next_stored(struct slice body, size_t *at, struct item_stored *item);
 enum status item_next_winner(struct slice body, size_t *at, struct item_winner *item);
 enum status item_next_share(struct slice body, size_t *at, struct item_share *item);

@@ -181,6 +181,21 @@ static bool opened_before(struct garbling *garbling)
     return opening->number > 0;
 }
 
+/* Its items again and again, each of them right, in a chunk above its maximum. */
+static bool bring_too_much(struct garbling *garbling)
+{
+    struct slice *body = &garbling->frames[1];
+    if (garbling->frames_count != 2 || body->bytes == 0 || body->bytes > CHUNK_BYTES_MAX)
+        return false;
+    size_t bytes = 0;
+    uint32_t times = 0;
+    for (; bytes <= CHUNK_BYTES_MAX; bytes += body->bytes, times++)
+        memcpy(garbling->room + bytes, body->data, body->bytes);
+    garbling->message.inventory.items *= times;
+    *body = (struct slice){garbling->room, bytes};
+    return true;
+}
+
 static bool report_again(struct garbling *garbling)
 {
     garbling->is_packed = true;
@@ -211,6 +226,7 @@ const struct garble_row garbled_reports[] = {
     {LINE_UP, MESSAGE_INVENTORY, "fewer items", ANYWHERE, FATE_DISMISSED,
      FIELD(inventory.items, LESS)},
     {LINE_UP, MESSAGE_INVENTORY, "a cut body", ANYWHERE, FATE_DISMISSED, BY(garble_body_end)},
+    {LINE_UP, MESSAGE_INVENTORY, "too much", ANYWHERE, FATE_DISMISSED, BY(bring_too_much)},
     {LINE_UP, MESSAGE_CREDIT, "nothing", BESIDE, FATE_DROPPED, FIELD(credit.admitted_bytes, NONE)},
     {LINE_UP, MESSAGE_CREDIT, "less", AFTER, FATE_DROPPED, FIELD(credit.admitted_bytes, LESS)},
     {LINE_UP, MESSAGE_CREDIT, "beyond all", ANYWHERE, FATE_BORNE,

@@ -103,8 +103,9 @@ class Agency:
         seq, total = 0, 1
         while seq < total:
             _, page, body = self.ask(DIGESTS, self.attempt, seq)
-            total = page["total"] if page["upto"] > seq else 0
-            for at in range(0, DIGEST_BYTES * (page["upto"] - page["from"]), DIGEST_BYTES):
+            is_page = page["upto"] > seq and len(body) <= wire.PAGE_BYTES_MAX
+            total = page["total"] if is_page else 0
+            for at in range(0, len(body) if is_page else 0, DIGEST_BYTES):
                 if seq >= len(self.digests) or body[at:at + DIGEST_BYTES] != self.digests[seq]:
                     return seq
                 seq += 1
@@ -214,6 +215,8 @@ class Agency:
             winners, first = wire.unpack_all(body), first or page
             self.counts["pages"] += 1
             same = all(page[key] == first[key] for key in ("number", "root", "seed", "total"))
+            if len(body) > wire.PAGE_BYTES_MAX:  # [M-72]
+                fail(76, "a page of the result is larger than a page may be")
             if not same or (page["from"], page["upto"]) != (len(rows), len(rows) + len(winners)):
                 fail(76, "the pages of the result do not fit together")
             for seq, row, bet in winners:

@@ -350,7 +350,8 @@ Test(agency_result, refused_declaration_names_the_first_batch_that_differs)
 
 Test(agency_result, refused_declaration_that_cannot_be_named_ends_all_the_same)
 {
-    enum { SAME, SHORT, NO_PROGRESS, BEYOND_ITS_END, NO_ANSWER, CASES };
+    enum { SAME, SHORT, TOO_LONG, NO_PROGRESS, BEYOND_ITS_END, NO_ANSWER, CASES };
+    static const uint8_t others[PAGE_BYTES_MAX + DIGEST_BYTES] = {1};
     for (int i = 0; i < CASES; i++) {
         struct stage stage = begin();
         stage_all_sent(&stage, 3);
@@ -358,10 +359,12 @@ Test(agency_result, refused_declaration_that_cannot_be_named_ends_all_the_same)
         uint8_t body[3 * DIGEST_BYTES];
         struct message reply = digest_page(&stage, 0, 3, 3, body);
         struct slice slice = {.data = body, .bytes = i == SHORT ? 5 : sizeof(body)};
-        if (i == NO_PROGRESS) {
-            reply.digest_page.upto = 0;
-            slice.bytes = 0;
+        if (i == TOO_LONG) { /* [M-72] */
+            reply.digest_page.upto = reply.digest_page.total = sizeof(others) / DIGEST_BYTES;
+            slice = (struct slice){.data = others, .bytes = sizeof(others)};
         }
+        if (i == NO_PROGRESS)
+            slice.bytes = reply.digest_page.upto = 0;
         if (i == BEYOND_ITS_END) {
             reply.digest_page.total = 2;
             body[0] ^= 1; /* believed, it would name batch 0 */

@@ -69,6 +69,34 @@ Test(broker_inventory, nothing_of_a_chunk_is_believed_that_has_a_byte_too_many, 
     bench_close(&bench);
 }
 
+/* [M-72]: each item is right, and as many are there as the header says. */
+Test(broker_inventory, a_chunk_above_its_maximum_ends_the_registration, .timeout = 10)
+{
+    static uint8_t buffer[FRAME_BYTES_MAX];
+    struct bench bench;
+    struct message dismissed;
+    size_t bytes = 0;
+    struct message inventory = {.kind = MESSAGE_INVENTORY, .inventory = {.is_last = true}};
+    const struct item_inventory item = {
+        .kind = INVENTORY_BATCH,
+        .draw = 1,
+        .agency = 4,
+        .attempt = 1,
+        .batch = {.seq = 1, .bets = 1, .digest = bench_digest(4, 1)},
+    };
+    begin(&bench);
+    bench_hello(&bench, 4, 0);
+    struct message registration = registration_of(1, 1);
+    bench_report(&bench, 50, &registration, (struct slice){0});
+    for (; bytes <= CHUNK_BYTES_MAX; inventory.inventory.items++)
+        cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, &item), STATUS_OK);
+    bench_report(&bench, 50, &inventory, (struct slice){buffer, bytes});
+    cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_DISMISSED, 0, &dismissed, NULL));
+    cr_assert_eq(dismissed.dismissed.reason, DISMISSAL_INVENTORY);
+    cr_assert(!bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 1));
+    bench_close(&bench);
+}
+
 /* [M-43] */
 Test(broker_inventory, an_inventory_replaces_what_was_known, .timeout = 10)
 {

@@ -303,3 +303,68 @@ Test(item, is_packed_whole_or_not_at_all, .timeout = 10)
         }
     }
 }
+
+/* ---- bodies of every size ---- */
+
+/* An inventory of void draws, items of three bytes, with this many of them a byte longer. */
+static struct slice fill_inventory(uint8_t *buffer, uint32_t items, uint32_t longer)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < items; i++) {
+        const struct item_inventory item = {.kind = INVENTORY_VOID, .draw = i < longer ? 200 : 1};
+        cr_assert_eq(item_pack_inventory(buffer, FRAME_BYTES_MAX, &bytes, &item), STATUS_OK);
+    }
+    return (struct slice){buffer, bytes};
+}
+
+/* Winners in so many bytes: the names take what is over. */
+static struct slice fill_winners(uint8_t *buffer, size_t wanted)
+{
+    static const uint8_t name[NAME_BYTES_MAX] = "Ana Ana Ana Ana Ana Ana Ana Ana Ana Ana Ana Ana ";
+    const size_t item_bytes = 64;
+    size_t bytes = 0;
+    while (bytes < wanted) {
+        struct item_winner item = winner_of(5, 6);
+        const size_t rest = wanted - bytes < 2 * item_bytes ? wanted - bytes : item_bytes;
+        item.bet.first_name = (struct slice){name, 3};
+        size_t least = bytes;
+        cr_assert_eq(item_pack_winner(buffer, FRAME_BYTES_MAX, &least, &item), STATUS_OK);
+        item.bet.first_name.bytes = 3 + rest - (least - bytes);
+        item.bet.first_name.bytes -= item.bet.first_name.bytes > 31; /* a longer head */
+        cr_assert_eq(item_pack_winner(buffer, FRAME_BYTES_MAX, &bytes, &item), STATUS_OK);
+    }
+    return (struct slice){buffer, bytes};
+}
+
+static uint32_t count_items(enum item_kind kind, struct slice body, enum status *status)
+{
+    uint32_t items = 0;
+    for (size_t at = 0; (*status = next_item(kind, body, &at)) == STATUS_OK;)
+        items++;
+    return items;
+}
+
+/* [M-72] */
+Test(item, nothing_is_read_of_a_body_above_the_maximum_of_its_kind, .timeout = 10)
+{
+    static uint8_t buffer[FRAME_BYTES_MAX];
+    const uint32_t items = CHUNK_BYTES_MAX / 3;
+    enum status status;
+    struct slice body = fill_inventory(buffer, items, 1);
+    cr_assert_eq(body.bytes, CHUNK_BYTES_MAX);
+    cr_assert_eq(count_items(INVENTORY, body, &status), items);
+    cr_assert_eq(status, STATUS_END);
+    body = fill_inventory(buffer, items, 2);
+    cr_assert_eq(body.bytes, CHUNK_BYTES_MAX + 1);
+    cr_assert_eq(count_items(INVENTORY, body, &status), 0);
+    cr_assert_eq(status, STATUS_MALFORMED);
+
+    body = fill_winners(buffer, PAGE_BYTES_MAX);
+    cr_assert_eq(body.bytes, PAGE_BYTES_MAX);
+    cr_assert_gt(count_items(WINNER, body, &status), 0);
+    cr_assert_eq(status, STATUS_END);
+    body = fill_winners(buffer, PAGE_BYTES_MAX + 1);
+    cr_assert_eq(body.bytes, PAGE_BYTES_MAX + 1);
+    cr_assert_eq(count_items(WINNER, body, &status), 0);
+    cr_assert_eq(status, STATUS_MALFORMED);
+}

@@ -135,6 +135,25 @@ Test(recovery, takes_the_manifest_of_the_store_that_it_has_asked)
     manifest_destroy(&sealed);
 }
 
+/* [M-72] */
+Test(recovery, takes_no_part_that_is_larger_than_a_chunk)
+{
+    static const uint8_t zeros[CHUNK_BYTES_MAX + 1];
+    struct manifest *sealed = seal(1, 4);
+    struct manifest *taken = NULL;
+    struct message_part part = part_of(sealed, 0, 2);
+    part.manifest_bytes = sizeof zeros + 1;
+    for (size_t bytes = CHUNK_BYTES_MAX; bytes <= sizeof zeros; bytes++) {
+        hear(1, INVENTORY_SEAL, 4, manifest_root(sealed));
+        ask(1);
+        cr_assert_eq(take(1, 4, &part, (struct slice){zeros, bytes}, &taken),
+                     bytes == CHUNK_BYTES_MAX ? STATUS_OK : STATUS_WRONG);
+        cr_assert_null(taken);
+        recovery_forget_store(recovery, 1);
+    }
+    manifest_destroy(&sealed);
+}
+
 Test(recovery, asks_another_store_after_an_answer_that_makes_no_manifest)
 {
     struct manifest *sealed = seal(0, 4);
