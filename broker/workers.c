@@ -79,9 +79,11 @@ static void on_register(struct broker *broker, uint64_t peer, const struct messa
     enum status status =
         stores_register(broker->stores, peer, registration, now_ms, &slot, &is_new);
     if (status != STATUS_OK) {
-        dismiss(broker, peer, status == STATUS_STALE ? DISMISSAL_OPENING : DISMISSAL_STORES);
-        broker_note(broker, "registro", NOTE_FAIL, "reason: %s",
-                    dismissal_text(status == STATUS_STALE ? DISMISSAL_OPENING : DISMISSAL_STORES));
+        const uint8_t *id = registration->store.bytes;
+        enum dismissal reason = status == STATUS_STALE ? DISMISSAL_OPENING : DISMISSAL_STORES;
+        dismiss(broker, peer, reason);
+        broker_note(broker, "registro", NOTE_FAIL, "store: %02x%02x%02x%02x | reason: %s", id[0],
+                    id[1], id[2], id[3], dismissal_text(reason));
         return;
     }
     if (is_new) {

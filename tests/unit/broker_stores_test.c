@@ -134,6 +134,7 @@ Test(broker_stores, a_copied_store_is_dismissed, .timeout = 10)
     registration.registration.opening.id.bytes[1] = 9;
     bench_report(&bench, 51, &registration, (struct slice){0});
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_DISMISSED, 0, NULL, NULL));
+    cr_assert_eq(bench_lines(&bench, "store: 01000000 | reason: this store is a copy", ""), 2);
     bench_close(&bench);
 }
 
@@ -485,6 +486,7 @@ Test(broker_stores, one_store_more_than_a_broker_can_know_is_dismissed, .timeout
     bench_report(&bench, 99, &registration, (struct slice){0});
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 99, MESSAGE_DISMISSED, 0, &dismissed, NULL));
     cr_assert_eq(dismissed.dismissed.reason, DISMISSAL_STORES);
+    cr_assert_eq(bench_lines(&bench, "store: 41000000 | reason: the broker knows as many", ""), 1);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_STORE, 0), STORES_MAX);
     bench_close(&bench);
 }
