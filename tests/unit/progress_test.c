@@ -272,3 +272,12 @@ Test(progress, advises_nobody_who_has_finished_to_begin_anew)
     admit_with_another_plan(true);
     cr_assert_null(strstr(text, "--start-over"), "%s", text);
 }
+
+/* All that it knows is that the broker does not know the draw. */
+Test(progress, names_a_recovery_where_the_broker_does_not_know_the_draw)
+{
+    stage_refuse(&stage, REFUSAL_UNKNOWN, 0);
+    progress_failed(stage.agency, "broker:5555", "bets.csv", 0);
+    expect_line("refused: the broker does not know this draw | hint: check --draw; if that draw is "
+                "over, its result is lost to the broker, whose journal was recovered");
+}
