@@ -1,5 +1,6 @@
 /* --recover inside the core: when enough stores have registered, what they know becomes records. */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "broker/inner.h"
 #include "proto/wire/check.h"
@@ -19,9 +20,26 @@ static void record_recovered(struct broker *broker, uint32_t draw)
     records_add(broker->records, &record);
 }
 
+/* What has come of it; in: is_kept: the journal was not lost. */
+static void note_recovered(struct broker *broker, bool is_kept)
+{
+    char note[TEXT_BYTES_MAX] = "";
+    if (is_kept)
+        (void)snprintf(note, sizeof note,
+                       " | note: the journal was not lost, it has what the stores bring, or more: "
+                       "nothing was recovered, only its epoch raised; leave --recover out");
+    else if (broker->unknown_below > 1)
+        (void)snprintf(note, sizeof note,
+                       " | note: a result of a draw before %u that this journal does not have is "
+                       "lost: who asks for it is told that the draw is unknown",
+                       broker->unknown_below);
+    broker_note(broker, "recuperacion", NOTE_SUCCESS, "draw: %u | phase: %s | epoch: %" PRIu64 "%s",
+                broker->draw, phase_name(draw_phase(broker->state)), broker->epoch.number, note);
+}
+
 /* From here on it is a broker like any other: every store registers again, under the new epoch.
  * What they told so far is not in the ledger, and no half inventory may go on. */
-static void end_recovery(struct broker *broker)
+static void end_recovery(struct broker *broker, bool is_kept)
 {
     struct message who = {.kind = MESSAGE_WHO};
     broker->epoch = broker->own;
@@ -33,8 +51,7 @@ static void end_recovery(struct broker *broker)
         broker_close_store(broker, slot);
     }
     stores_await_anew(broker->stores, broker->ticked_at);
-    broker_note(broker, "recuperacion", NOTE_SUCCESS, "draw: %u | phase: %s | epoch: %" PRIu64,
-                broker->draw, phase_name(draw_phase(broker->state)), broker->epoch.number);
+    note_recovered(broker, is_kept);
 }
 
 static enum status open_draw(struct broker *broker, uint32_t draw)
@@ -126,7 +143,7 @@ void recover_take_part(struct broker *broker, uint32_t store, const struct messa
         broker_fail(broker, status, "cannot go on with draw %u: %s", message->draw,
                     status_text(status));
     else
-        end_recovery(broker);
+        end_recovery(broker, false);
 }
 
 /* True once in a while, where it waits for longer than a lease. */
@@ -156,6 +173,13 @@ static void ask_manifest(struct broker *broker, uint32_t draw)
                     "draw: %u | waiting_for: a store that has its manifest", draw);
 }
 
+/* The journal goes on as it is, under an epoch above all that the stores have heard. */
+static enum status keep_journal(struct broker *broker)
+{
+    record_recovered(broker, broker->draw + 1);
+    return broker_start_from_journal(broker);
+}
+
 /* The journal was not lost: it has a newer draw than the stores, or the same one and its end; or it
  * has all that they bring, and they have served no broker after the last of this journal. */
 static bool journal_knows_more(const struct broker *broker, uint32_t draw)
@@ -173,10 +197,6 @@ static enum status decide(struct broker *broker, uint32_t draw, enum recovery_fi
     uint32_t first = broker->options.terms.number.draw;
     enum status status;
 
-    if (journal_knows_more(broker, draw)) {
-        record_recovered(broker, broker->draw + 1);
-        return broker_start_from_journal(broker);
-    }
     if (finding == RECOVERY_NOTHING) {
         record_recovered(broker, first);
         return open_draw(broker, first);
@@ -208,13 +228,14 @@ void recover_step(struct broker *broker)
         return;
     }
     enum recovery_finding finding = recovery_find(broker->recovery, &draw);
-    if (finding == RECOVERY_SEALED && !journal_knows_more(broker, draw)) {
+    bool is_kept = journal_knows_more(broker, draw);
+    if (finding == RECOVERY_SEALED && !is_kept) {
         ask_manifest(broker, draw);
         return;
     }
-    enum status status = decide(broker, draw, finding);
+    enum status status = is_kept ? keep_journal(broker) : decide(broker, draw, finding);
     if (status != STATUS_OK)
         broker_fail(broker, status, "cannot go on with draw %u: %s", draw, status_text(status));
     else
-        end_recovery(broker);
+        end_recovery(broker, is_kept);
 }

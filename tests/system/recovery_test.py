@@ -105,6 +105,28 @@ class Journal(Lost):
         self.expect_end([self.agency(i, draw=2) for i in (1, 2)], self.stores, 7)
         self.assertNotRegex(self.broker.log(), "sorteo .* success .* draw: 1 .* number")
 
+    def test_result_of_an_older_draw(self):
+        """It is lost with the journal: the broker's log and the agency that asks say so. Started
+        like that once more the broker recovers nothing, and says that, too."""
+        self.cluster_of_two(draws=2, winning_number=7, number_range="0-99")
+        for agency in [self.agency(i) for i in (1, 2)]:
+            self.expect_exit(agency, 0)
+        waiting = self.agency(1, draw=2)
+        waiting.wait_line(AT_THE_BARRIER)
+        self.lose_journal()
+        self.broker = self.cluster.broker(recover=2)
+        self.broker.wait_line("recuperacion .* success .* draw: 2 .* before 2 .* is lost")
+        self.expect_exit(waiting, 75, VOID)
+        self.expect_exit(self.agency(1), 65, "does not know this draw .* hint: check --draw; if "
+                                             "that draw is over, its result is lost .*--recover")
+        self.stop(self.broker, 0)
+        self.broker = self.cluster.broker(recover=2)
+        self.broker.wait_line("recuperacion .* success .* draw: 2 .* the journal was not lost.* "
+                              "nothing was recovered")
+        self.stop(self.broker, 0)
+        for store in self.stores:
+            self.stop(store, 0)
+
     def test_while_the_draw_is_sealed(self):
         """Held by a store that stands still. The journal has rotted, what is said to do is done.
         Until both stores are there nothing is answered, then the draw has the number that was

@@ -19,6 +19,7 @@ Test(broker_recover, speaks_under_epoch_0_and_opens_nothing_until_its_stores_are
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_WHO, 0, &welcome, NULL));
     cr_assert_eq(welcome.epoch.number, 6, "above all that a store has served");
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_OPENED, 1), 1);
+    cr_assert_eq(bench_lines(&bench, "phase: OPEN | epoch: 6", "note"), 0, "no draw was before");
     bench_close(&bench);
 }
 
@@ -41,6 +42,11 @@ Test(broker_recover, makes_an_unsealed_draw_void, .timeout = 10)
     bring(&bench, 50, 5, &item, 1);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_OPENED, 3), 1);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_VOID, 3), 1);
+    cr_assert_eq(bench_lines(&bench,
+                             "draw: 3 | phase: OPEN | epoch: 6 | note: a result of a draw "
+                             "before 3 that this journal does not have is lost",
+                             "unknown"),
+                 1);
     bring(&bench, 51, 6, &item, 1);
     cr_assert_eq(bench_verdict(&bench), STATUS_CONFIG,
                  "another broker of epoch 6 would be a rival");
@@ -273,6 +279,9 @@ Test(broker_recover, leaves_a_journal_that_knows_more_as_it_is, .timeout = 10)
     bring(&bench, 50, 5, NULL, 0);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_PLAN, 1), 1);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_VOID, 1), 0);
+    cr_assert_eq(bench_lines(&bench, "draw: 1 | phase: OPEN | epoch: 6 | note: the journal was not",
+                             "nothing was recovered, only its epoch raised; leave --recover out"),
+                 1);
     cr_assert_eq(bench_poll(&bench, 4, 0).kind, MESSAGE_FINISHED);
     bench_close(&bench);
 }
