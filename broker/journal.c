@@ -154,7 +154,8 @@ static enum status check_format(struct journal *journal, bool *is_new)
         return STATUS_OK;
     if (strtol(application, NULL, 10) != JOURNAL_APPLICATION) {
         (void)snprintf(journal->problem, sizeof(journal->problem),
-                       "'%s' is a database, but no journal of a broker", journal->path);
+                       "'%s' is a database, but no journal of a broker; choose another --data",
+                       journal->path);
         return STATUS_CONFIG;
     }
     if (strtol(format, NULL, 10) != JOURNAL_FORMAT) {

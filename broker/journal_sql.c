@@ -190,8 +190,8 @@ static enum status translate(int answer, int system_errno)
     }
 }
 
-#define RECOVER_ADVICE                                             \
-    "; move its folder (--data) away and start with --recover N, " \
+#define RECOVER_ADVICE                                           \
+    "move its folder (--data) away and start with --recover N, " \
     "N being how many stores there are"
 
 enum status sql_fail(struct journal *journal, const char *doing, int answer)
@@ -204,7 +204,9 @@ enum status sql_fail(struct journal *journal, const char *doing, int answer)
         return name_holder(journal);
     bool is_latest = database != NULL && sqlite3_extended_errcode(database) == answer;
     bool is_damaged = (answer & 0xff) == SQLITE_CORRUPT || (answer & 0xff) == SQLITE_CONSTRAINT;
-    const char *advice = is_damaged ? RECOVER_ADVICE : "";
+    const char *advice = is_damaged ? "; " RECOVER_ADVICE : "";
+    if ((answer & 0xff) == SQLITE_NOTADB)
+        advice = ": it is no journal; choose another --data, or, if it was one, " RECOVER_ADVICE;
     (void)snprintf(journal->problem, sizeof(journal->problem),
                    "cannot %s the journal '%s': %s%s%s%s", doing, journal->path,
                    is_latest ? sqlite3_errmsg(database) : sqlite3_errstr(answer),
@@ -217,7 +219,7 @@ enum status sql_fail_damaged(struct journal *journal)
 {
     (void)snprintf(journal->problem, sizeof(journal->problem),
                    "the journal '%s' is damaged, or another program has changed it: its rows are "
-                   "not those that a broker has written (checksum)" RECOVER_ADVICE,
+                   "not those that a broker has written (checksum); " RECOVER_ADVICE,
                    journal->path);
     return STATUS_IO;
 }

@@ -119,6 +119,14 @@ class Folders(SystemCase):
                 self.expect_exit(broker, 73, f"cannot create the journal '{folder}/.*': {reason} "
                                              r"\| hint: --data needs a folder .* \| code: 73")
 
+    def test_journal_that_is_something_else(self):
+        with Cluster(agencies=1) as cluster:
+            os.mkdir(cluster.path("broker"))
+            with open(cluster.path("broker/journal.sqlite"), "w", encoding="ascii") as file:
+                file.write("my notes\n" * 1000)
+            self.expect_exit(cluster.broker(), 78, "file is not a database: it is no journal; "
+                                                   "choose another --data, or, .* --recover N")
+
     def test_store_that_cannot_be_made(self):
         """One worker or several: there is nothing to wait for, so nobody tries again."""
         with Cluster() as cluster:

@@ -312,7 +312,7 @@ Test(journal, refuses_a_database_of_somebody_else, .timeout = 10)
     journal_close(&fixture.journal);
     fixture_rot(&fixture, "PRAGMA application_id = 5");
     cr_assert_eq(fixture_open(&fixture, 2), STATUS_CONFIG);
-    cr_assert_not_null(strstr(fixture.problem, "no journal"));
+    cr_assert_not_null(strstr(fixture.problem, "no journal of a broker; choose another --data"));
     fixture_end(&fixture);
 }
 
@@ -329,6 +329,9 @@ Test(journal, refuses_a_file_that_is_no_database, .timeout = 10)
     cr_assert_eq(write(descriptor, junk, sizeof(junk)), (ssize_t)sizeof(junk));
     close(descriptor);
     cr_assert_eq(fixture_open(&fixture, 2), STATUS_CONFIG, "%s", fixture.problem);
+    cr_assert_not_null(strstr(fixture.problem, "it is no journal; choose another --data, or, if"),
+                       "%s", fixture.problem);
+    cr_assert_not_null(strstr(fixture.problem, "--recover N, N being"), "%s", fixture.problem);
     fixture_end(&fixture);
 }
 
