@@ -253,8 +253,8 @@ static const char *refusal_hint(enum refusal reason, bool is_final)
         return "send the bets for another draw (--draw)";
     case REFUSAL_UNKNOWN:
         return "check --draw; if that draw is over, its result is lost to the broker, whose "
-               "journal "
-               "was recovered from its stores (--recover) or begun anew: ask the draw's operator";
+               "journal was recovered from its stores (--recover) or begun anew: ask the draw's "
+               "operator";
     case REFUSAL_MALFORMED:
     case REFUSAL_VERSION:
         return "run the same version of agency and broker";
