@@ -84,11 +84,14 @@ bool garble_header_end(struct garbling *garbling);   /* its last byte is lost */
 bool garble_header_twice(struct garbling *garbling); /* a frame too many */
 bool garble_frame_lost(struct garbling *garbling);   /* the last one, where there are two */
 bool garble_body_end(struct garbling *garbling);     /* its last byte is lost */
+bool garble_body_longer(struct garbling *garbling);  /* a byte too many */
 bool garble_winner(struct garbling *garbling);       /* number, seq or row of one of them */
 bool garble_winners_twice(struct garbling *garbling);
 bool garble_share(struct garbling *garbling); /* agency, attempt or seqs of one of them */
 bool garble_shares_twice(struct garbling *garbling);
 bool garble_share_lost(struct garbling *garbling); /* the last one of several */
+bool garble_share_for_another(
+    struct garbling *garbling); /* the first one, in the last one's place */
 /* The first part of two; the other one never comes. */
 bool garble_manifest_half(struct garbling *garbling);
 /* A bit of it, so that it is none any more. */

@@ -41,6 +41,18 @@ bool garble_body_end(struct garbling *garbling)
     return garbling->frames_count > 1 && last_frame(garbling)->bytes-- > 0;
 }
 
+bool garble_body_longer(struct garbling *garbling)
+{
+    struct slice *body = last_frame(garbling);
+    garbling->is_packed = true;
+    if (garbling->frames_count == 1 || body->bytes == 0 || body->bytes >= GARBLE_ROOM_BYTES)
+        return false;
+    memcpy(garbling->room, body->data, body->bytes);
+    garbling->room[body->bytes] = body->data[body->bytes - 1];
+    *body = (struct slice){garbling->room, body->bytes + 1};
+    return true;
+}
+
 static bool body_twice(struct garbling *garbling)
 {
     struct slice *body = last_frame(garbling);
@@ -170,6 +182,28 @@ bool garble_share_lost(struct garbling *garbling)
         begins = at;
     body->bytes = begins;
     return garbling->message.counted.items-- > 1;
+}
+
+/* As many shares as before, each of them one that was asked for. */
+bool garble_share_for_another(struct garbling *garbling)
+{
+    struct slice *body = last_frame(garbling);
+    struct item_share share;
+    size_t first_bytes = 0;
+    size_t last_at = 0;
+    size_t next = 0;
+    while (item_next_share(*body, &next, &share) == STATUS_OK) {
+        if (first_bytes == 0)
+            first_bytes = next;
+        if (next < body->bytes)
+            last_at = next;
+    }
+    if (last_at == 0)
+        return false;
+    memcpy(garbling->room, body->data, last_at);
+    memcpy(garbling->room + last_at, body->data, first_bytes);
+    *body = (struct slice){garbling->room, last_at + first_bytes};
+    return true;
 }
 
 /* -- manifests and batches -- */

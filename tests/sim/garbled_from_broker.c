@@ -434,6 +434,8 @@ const struct garble_row garbled_orders[] = {
     {LINE_DOWN, MESSAGE_SEAL, "another size", ANYWHERE, FATE_UNHEEDED,
      FIELD(part.manifest_bytes, MORE)},
     {LINE_DOWN, MESSAGE_SEAL, "another byte", ANYWHERE, FATE_UNHEEDED, BY(garble_manifest)},
+    {LINE_DOWN, MESSAGE_SEAL, "a cut body", ANYWHERE, FATE_UNHEEDED, BY(garble_body_end)},
+    {LINE_DOWN, MESSAGE_SEAL, "a long body", ANYWHERE, FATE_UNHEEDED, BY(garble_body_longer)},
     {LINE_DOWN, MESSAGE_SEAL, "another draw", ANYWHERE, FATE_UNHEEDED, BY(order_of_far_draw)},
     {LINE_DOWN, MESSAGE_SEAL, "a half", ANYWHERE, FATE_BORNE, BY(garble_manifest_half)},
     {LINE_DOWN, MESSAGE_SEAL, "the same", AFTER, FATE_BORNE, BY(say_it_again)},

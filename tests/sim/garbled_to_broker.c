@@ -273,6 +273,8 @@ const struct garble_row garbled_reports[] = {
     {LINE_UP, MESSAGE_COUNTED, "more items", ANYWHERE, FATE_ASKED_ANEW, FIELD(counted.items, MORE)},
     {LINE_UP, MESSAGE_COUNTED, "another share", ANYWHERE, FATE_ASKED_ANEW, BY(garble_share)},
     {LINE_UP, MESSAGE_COUNTED, "a share too few", ANYWHERE, FATE_ASKED_ANEW, BY(garble_share_lost)},
+    {LINE_UP, MESSAGE_COUNTED, "a share for another", ANYWHERE, FATE_ASKED_ANEW,
+     BY(garble_share_for_another)},
     {LINE_UP, MESSAGE_COUNTED, "shares twice", ANYWHERE, FATE_ASKED_ANEW, BY(garble_shares_twice)},
     {LINE_UP, MESSAGE_COUNTED, "a cut body", ANYWHERE, FATE_ASKED_ANEW, BY(garble_body_end)},
     {LINE_UP, MESSAGE_PONG, "an epoch that is not newer", ANYWHERE, FATE_DROPPED, BY(fence_older)},
@@ -288,6 +290,8 @@ const struct garble_row garbled_reports[] = {
      BY(garble_manifest_half)},
     {LINE_UP, MESSAGE_MANIFEST_PART, "a cut body", ANYWHERE, FATE_NOT_JOURNALED,
      BY(garble_body_end)},
+    {LINE_UP, MESSAGE_MANIFEST_PART, "a long body", ANYWHERE, FATE_NOT_JOURNALED,
+     BY(garble_body_longer)},
     {LINE_UP, MESSAGE_MANIFEST_PART, "another byte", ANYWHERE, FATE_NOT_JOURNALED,
      BY(garble_manifest)},
 };
