@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 static uint64_t round_up(uint64_t bytes, uint64_t unit)
 {
@@ -28,6 +29,28 @@ static uint64_t disk_free_bytes(const struct lmdb_space *space)
     return (uint64_t)disk.f_bavail * disk.f_frsize;
 }
 
+static enum status status_of(int code)
+{
+    return code == ENOSPC || code == EDQUOT || code == EFBIG ? STATUS_FULL : STATUS_IO;
+}
+
+/* Makes the file at least that long. LMDB never writes a page that a transaction took at the end
+ * and gave back, and counts it as used: without this, a file would be shorter than its last page.
+ * errors: FULL, IO. */
+static enum status lengthen(const struct lmdb_space *space, uint64_t bytes)
+{
+    struct stat file;
+    if (fstat(space->descriptor, &file) != 0)
+        return STATUS_IO;
+    if ((uint64_t)file.st_size >= bytes)
+        return STATUS_OK;
+    int result;
+    do
+        result = ftruncate(space->descriptor, (off_t)bytes);
+    while (result != 0 && errno == EINTR);
+    return result == 0 ? STATUS_OK : status_of(errno);
+}
+
 /* Allocates [from, from + bytes). errors: FULL, IO. */
 static enum status allocate(struct lmdb_space *space, uint64_t from, uint64_t bytes)
 {
@@ -38,13 +61,13 @@ static enum status allocate(struct lmdb_space *space, uint64_t from, uint64_t by
         while (result != 0 && errno == EINTR);
         if (result == 0)
             return STATUS_OK;
-        if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
-            return STATUS_FULL;
         if (errno != EOPNOTSUPP && errno != ENOSYS)
-            return STATUS_IO;
+            return status_of(errno);
         space->cannot_allocate = true;
     }
-    return disk_free_bytes(space) >= bytes + space->reserve_bytes ? STATUS_OK : STATUS_FULL;
+    if (disk_free_bytes(space) < bytes + space->reserve_bytes)
+        return STATUS_FULL;
+    return lengthen(space, from + bytes);
 }
 
 /* Grows what is allocated to at least `wanted` bytes, by a whole step where there is room, else

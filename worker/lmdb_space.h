@@ -2,7 +2,8 @@
  * told to LMDB as its map size, so that LMDB itself says MDB_MAP_FULL before a page is written
  * where the disk has no room for it. That turns a full disk into a clean FULL and leaves EIO
  * from a commit for real errors (a full disk reaches LMDB's commit as EIO often). The last part
- * of the room is a reserve that batches do not get. */
+ * of the room is a reserve that batches do not get.
+ * The file is never shorter than the map, so never shorter than its last used page. */
 #ifndef SORTEO_WORKER_LMDB_SPACE_H
 #define SORTEO_WORKER_LMDB_SPACE_H
 
