@@ -17,7 +17,8 @@
 enum {
     TABLES_MAX = 5,
     FILE_MODE = 0600,
-    LOCK_FILE_BYTES = 16384, /* 126 readers take 8,256 bytes */
+    LOCK_FILE_BYTES = 16384,    /* 126 readers take 8,256 bytes */
+    METAS_BYTES_MIN = 2 * 4096, /* two meta pages, which every file has, of the smallest size */
 };
 
 /* Gives a lock file its blocks: LMDB maps it, and a map of a hole on a full disk is a SIGBUS. */
@@ -148,6 +149,53 @@ static enum status status_of(int code)
     return code == ENOSPC || code == EDQUOT || code == MDB_MAP_FULL ? STATUS_FULL : STATUS_IO;
 }
 
+/* returns EIO where data.mdb is shorter than that. */
+static int compare_length(struct lmdb_folder *folder, off_t file_bytes, uint64_t needed_bytes)
+{
+    if ((uint64_t)file_bytes >= needed_bytes)
+        return 0;
+    folder->file_bytes = (uint64_t)file_bytes;
+    folder->needed_bytes = needed_bytes;
+    return EIO;
+}
+
+/* Opens or creates data.mdb. LMDB takes an empty file for a new one, and writes to it. */
+static int open_file(struct lmdb_folder *folder, const struct id *id)
+{
+    char data_path[FOLDER_NAME_BYTES_MAX + 16];
+    char lock_path[FOLDER_NAME_BYTES_MAX + 16];
+    snprintf(data_path, sizeof data_path, "%s/data.mdb", folder->name);
+    snprintf(lock_path, sizeof lock_path, "%s/lock.mdb", folder->name);
+    struct stat file;
+    int code = stat(data_path, &file) == 0 ? compare_length(folder, file.st_size, METAS_BYTES_MIN)
+                                           : create(folder, data_path, id);
+    return code == 0 ? open_env(&folder->env, folder->name, lock_path, 0) : code;
+}
+
+/* returns EIO where the file ends before the last page that its newest commit counts as used. LMDB
+ * maps them all, and touching one that is not there is a SIGBUS; until here it has touched the two
+ * meta pages. No crash leaves such a file: it never shrinks, is never shorter than what may be
+ * used of it (lmdb_space.h), and a commit syncs pages and length before the meta page that needs
+ * them. */
+static int find_missing_pages(struct lmdb_folder *folder)
+{
+    MDB_stat stat_of_env;
+    MDB_envinfo info;
+    int descriptor;
+    struct stat file;
+    int code = mdb_env_stat(folder->env, &stat_of_env);
+    if (code == 0)
+        code = mdb_env_info(folder->env, &info);
+    if (code == 0)
+        code = mdb_env_get_fd(folder->env, &descriptor);
+    if (code != 0)
+        return code;
+    if (fstat(descriptor, &file) != 0)
+        return errno;
+    return compare_length(folder, file.st_size,
+                          ((uint64_t)info.me_last_pgno + 1) * stat_of_env.ms_psize);
+}
+
 enum status lmdb_folder_open(struct lmdb_folder *folder, const char *name, const struct id *id,
                              int *code)
 {
@@ -156,20 +204,15 @@ enum status lmdb_folder_open(struct lmdb_folder *folder, const char *name, const
     if (strlen(name) >= sizeof folder->name)
         return STATUS_USAGE;
     memcpy(folder->name, name, strlen(name) + 1);
-    char data_path[FOLDER_NAME_BYTES_MAX + 16];
-    char lock_path[FOLDER_NAME_BYTES_MAX + 16];
-    snprintf(data_path, sizeof data_path, "%s/data.mdb", name);
-    snprintf(lock_path, sizeof lock_path, "%s/lock.mdb", name);
-    if (access(data_path, F_OK) != 0)
-        *code = create(folder, data_path, id);
-    if (*code == 0)
-        *code = open_env(&folder->env, name, lock_path, 0);
+    *code = open_file(folder, id);
     if (*code != 0)
         return status_of(*code);
 
     int dead;
     MDB_txn *txn;
-    *code = mdb_reader_check(folder->env, &dead);
+    *code = find_missing_pages(folder);
+    if (*code == 0)
+        *code = mdb_reader_check(folder->env, &dead);
     if (*code == 0)
         *code = mdb_txn_begin(folder->env, NULL, MDB_RDONLY, &txn);
     if (*code == 0) {

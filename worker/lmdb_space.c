@@ -114,13 +114,10 @@ enum status lmdb_space_begin(struct lmdb_space *space, MDB_env *env, uint64_t re
 
     /* A copied file may have holes: what lies below its size has to be on the disk as well. */
     uint64_t size = round_up((uint64_t)file.st_size, space->page_bytes);
-    uint64_t used = used_bytes(space);
-    if (size < used)
-        size = used;
     enum status status = allocate(space, 0, size);
     if (status == STATUS_IO)
         return status;
-    space->allocated_bytes = status == STATUS_OK ? size : used;
+    space->allocated_bytes = status == STATUS_OK ? size : used_bytes(space);
     return STATUS_OK;
 }
 

@@ -44,8 +44,8 @@ static const char *hint_of(enum status status)
     if (status == STATUS_FULL)
         return "make room on its disk and start the worker again";
     if (status == STATUS_IO || status == STATUS_VERSION || status == STATUS_MALFORMED)
-        return "where its files are not a store's, or damaged, move the folder away: the agencies "
-               "send again what only it held";
+        return "where its files are damaged, or not a store's, put a whole copy of their last "
+               "state there, or move the folder away: the agencies send again what only it held";
     return "--store needs a folder of its own that can be written";
 }
 

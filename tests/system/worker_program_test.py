@@ -49,6 +49,11 @@ OUT_OF_RANGE = [
     (COUNT, (ROOT, 1, 1, 2 ** 20 + 1)), (FORWARD, (False,)), (2, ()), (100, ())]
 
 
+def write_file(path, content):
+    with open(path, "wb") as file:
+        file.write(content)
+
+
 class WorkerProgram(SystemCase):
     def setUp(self):
         self.cluster = self.enterContext(Cluster())
@@ -315,7 +320,33 @@ class WorkerProgram(SystemCase):
     def test_a_damaged_store_is_named_with_what_to_do(self):
         path = self.cluster.path("damaged", "0")
         os.makedirs(path)
-        with open(os.path.join(path, "data.mdb"), "wb") as file:
-            file.write(bytes(8192))
+        write_file(os.path.join(path, "data.mdb"), bytes(8192))
         self.expect_exit(self.start(folder="damaged"), 74,
                          f"cannot open a store in '{path}'.*move the folder away")
+
+    def test_a_store_that_was_cut_short_is_refused_until_it_is_moved_away(self):
+        """LMDB would touch a page that is not there, and the worker end by SIGBUS. A whole copy in
+        its place, or an empty folder, and it serves."""
+        batch = Batch(7, 0, bets(2))
+        folder = self.cluster.path("workers", "0")
+        path = os.path.join(folder, "data.mdb")
+        self.stop(self.begin(batch), 0)
+        with open(path, "rb") as file:
+            whole = file.read()
+        for end in (0, 1, 4096, 8191, 8192, 12288, 14000):
+            with self.subTest(end=end):
+                write_file(path, whole[:end])
+                self.expect_exit(self.start(), 74,
+                                 f"cannot open a store in '{folder}': data.mdb was cut short: it "
+                                 rf"has {end} bytes and needs \d+ at least \| hint: .* whole copy "
+                                 ".* move the folder away")
+        write_file(path, whole)
+        worker = self.start()
+        self.assertEqual(self.broker.welcome()[1], [batch.item()])
+        self.stop(worker, 0)
+        os.truncate(path, 12288)
+        self.expect_exit(self.start(), 74, "data.mdb was cut short")
+        os.rename(folder, self.cluster.path("moved"))
+        self.start()
+        self.assertEqual(self.broker.welcome()[1], [])
+        self.store(batch)

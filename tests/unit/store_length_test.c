@@ -1,5 +1,5 @@
-/* Tests of how long a store's data.mdb is. LMDB maps it, and touching a page behind its end is a
- * SIGBUS. */
+/* Tests of how long a store's files are. LMDB maps them, and touching a page behind a file's end is
+ * a SIGBUS. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -58,6 +58,15 @@ static off_t used_bytes(const struct folder *folder)
     return (off_t)(info.me_last_pgno + 1) * PAGE_BYTES;
 }
 
+static size_t count_batches(struct store *store)
+{
+    struct batch_record batches[BATCHES];
+    size_t count;
+    cr_assert_eq(store_list(store, &(struct batch_identity){.draw = 0}, batches, BATCHES, &count),
+                 STATUS_OK);
+    return count;
+}
+
 static void make_store(const struct folder *folder)
 {
     struct store *store;
@@ -89,5 +98,102 @@ Test(store_length, covers_pages_that_were_given_back)
     cr_assert_eq(store_commit(store), STATUS_OK);
     store_close(&store);
     cr_expect_geq(size_of(folder_file(&folder, "data.mdb")), used_bytes(&folder));
+    cr_expect_eq(open_store(&folder, &store), STATUS_OK, "%s", problem);
+    store_close(&store);
+    folder_destroy(&folder);
+}
+
+enum cut_from { START, USED, WHOLE };
+
+static const struct {
+    const char *name;
+    enum cut_from from;
+    off_t bytes;
+} REFUSED[] = {
+    {"empty", START, 0},
+    {"one byte", START, 1},
+    {"the first page's head", START, 100},
+    {"one page", START, PAGE_BYTES},
+    {"the second page's head", START, PAGE_BYTES + 100},
+    {"two pages but a byte", START, 2 * PAGE_BYTES - 1},
+    {"two pages", START, 2 * PAGE_BYTES},
+    {"the middle of a page", START, 2 * PAGE_BYTES + 2000},
+    {"half", USED, -BATCHES * 5000 / 2},
+    {"a page", USED, -PAGE_BYTES},
+    {"the middle of the last page", USED, -2000},
+    {"a byte of the last page", USED, -1},
+};
+
+static off_t end_of_cut(const struct folder *folder, enum cut_from from, off_t bytes)
+{
+    off_t whole = size_of(folder_file(folder, "data.mdb"));
+    return bytes + (from == START ? 0 : from == USED ? used_bytes(folder) : whole);
+}
+
+Test(store_length, names_a_file_that_was_cut_short_and_leaves_it_alone)
+{
+    for (size_t row = 0; row < sizeof REFUSED / sizeof REFUSED[0]; row++) {
+        const char *name = REFUSED[row].name;
+        struct folder folder = folder_create();
+        make_store(&folder);
+        const char *path = folder_file(&folder, "data.mdb");
+        off_t end = end_of_cut(&folder, REFUSED[row].from, REFUSED[row].bytes);
+        cr_assert_eq(truncate(path, end), 0);
+        struct store *store;
+        cr_expect_eq(open_store(&folder, &store), STATUS_IO, "%s", name);
+        cr_expect_null(store, "%s", name);
+        char words[128];
+        snprintf(words, sizeof words, "data.mdb was cut short: it has %ld bytes and needs ",
+                 (long)end);
+        cr_expect_not_null(strstr(problem, words), "%s: %s", name, problem);
+        cr_expect_not_null(strstr(problem, folder.path), "%s: %s", name, problem);
+        cr_expect_eq(size_of(path), end, "%s", name);
+        folder_destroy(&folder);
+    }
+}
+
+static const struct {
+    const char *name;
+    enum cut_from from;
+    off_t bytes;
+} WHOLE_STORES[] = {
+    {"to the last page", USED, 0},
+    {"in a page behind the last one", USED, 1},
+    {"by a byte that was only allocated", WHOLE, -1},
+    {"by a page that was only allocated", WHOLE, -PAGE_BYTES},
+};
+
+/* What is allocated ahead holds nothing. */
+Test(store_length, lacks_nothing_where_only_free_room_is_gone)
+{
+    for (size_t row = 0; row < sizeof WHOLE_STORES / sizeof WHOLE_STORES[0]; row++) {
+        struct folder folder = folder_create();
+        make_store(&folder);
+        off_t end = end_of_cut(&folder, WHOLE_STORES[row].from, WHOLE_STORES[row].bytes);
+        cr_assert_eq(truncate(folder_file(&folder, "data.mdb"), end), 0);
+        struct store *store;
+        cr_expect_eq(open_store(&folder, &store), STATUS_OK, "%s: %s", WHOLE_STORES[row].name,
+                     problem);
+        cr_expect_eq(count_batches(store), BATCHES, "%s", WHOLE_STORES[row].name);
+        store_close(&store);
+        folder_destroy(&folder);
+    }
+}
+
+/* Who opens it alone makes it anew. */
+Test(store_length, takes_a_lock_file_of_any_length)
+{
+    static const size_t LENGTHS[] = {0, 1, 100, PAGE_BYTES, 8256, 16384, 100000};
+    static uint8_t rotten[100000];
+    struct folder folder = folder_create();
+    memset(rotten, 0xa5, sizeof rotten);
+    make_store(&folder);
+    for (size_t row = 0; row < sizeof LENGTHS / sizeof LENGTHS[0]; row++) {
+        folder_write(folder_file(&folder, "lock.mdb"), rotten, LENGTHS[row]);
+        struct store *store;
+        cr_expect_eq(open_store(&folder, &store), STATUS_OK, "%zu: %s", LENGTHS[row], problem);
+        cr_expect_eq(count_batches(store), BATCHES, "%zu", LENGTHS[row]);
+        store_close(&store);
+    }
     folder_destroy(&folder);
 }
