@@ -189,6 +189,7 @@ class FaultCase(SystemCase):
         self.expect_exit(draw["broker"], 0)
         workers = [draw[name] for name in draw.names("worker") if draw[name].runs()]
         for worker in workers:
+            worker.wait_line("open_store .* success")  # one that has just begun dies of the signal
             worker.signal(signal.SIGTERM)
         for worker in workers:
             self.expect_exit(worker, 0, deadline_s=STOP_S)

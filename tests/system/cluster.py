@@ -218,7 +218,7 @@ class Cluster:
         return process
 
     def broker(self, **options):
-        merged = {"port": self.port, "data": self.path("broker"), "linger": 3}
+        merged = {"port": self.port, "data": self.path("broker"), "linger": 15}
         merged.update(self.broker_options)
         merged.update(options)
         return self.start("broker", "sorteo-broker", flags(merged))
