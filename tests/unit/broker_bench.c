@@ -61,6 +61,13 @@ void bench_open(struct bench *bench, const struct broker_options *options)
     cr_assert_eq(begin(bench), STATUS_OK);
 }
 
+void bench_begin(struct bench *bench)
+{
+    struct broker_options options;
+    bench_options(&options);
+    bench_open(bench, &options);
+}
+
 enum status bench_restart(struct bench *bench)
 {
     broker_destroy(&bench->broker);
@@ -244,12 +251,27 @@ void bench_hello(struct bench *bench, uint32_t agency, uint32_t attempt)
     cr_assert_eq(answer.kind, MESSAGE_ADMITTED, "HELLO is answered %s", message_name(answer.kind));
 }
 
-void bench_store(struct bench *bench, uint64_t peer, uint8_t id, uint64_t opening)
+struct message bench_registration(uint8_t id, uint64_t opening)
 {
-    struct message registration = {
+    return (struct message){
         .kind = MESSAGE_REGISTER,
         .registration = {.store = {{id}}, .opening = {opening, {{id, 1}}}, .free_bytes = 1 << 30},
     };
+}
+
+void bench_report_item(struct bench *bench, uint64_t peer, const struct item_inventory *item)
+{
+    uint8_t buffer[ITEM_BYTES_MAX];
+    size_t bytes = 0;
+    struct message inventory = {.kind = MESSAGE_INVENTORY,
+                                .inventory = {.is_last = true, .items = 1}};
+    cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, item), STATUS_OK);
+    bench_report(bench, peer, &inventory, (struct slice){buffer, bytes});
+}
+
+void bench_store(struct bench *bench, uint64_t peer, uint8_t id, uint64_t opening)
+{
+    struct message registration = bench_registration(id, opening);
     struct message inventory = {.kind = MESSAGE_INVENTORY, .inventory = {.is_last = true}};
     struct message credit = {.kind = MESSAGE_CREDIT, .credit = {.admitted_bytes = 1 << 20}};
 
@@ -324,6 +346,14 @@ struct message bench_poll(struct bench *bench, uint32_t agency, int batches)
 {
     const struct message poll = bench_poll_of(bench, agency, batches);
     return bench_ask(bench, &poll, NULL);
+}
+
+void bench_expect_conflict(struct bench *bench, uint32_t agency, uint32_t seq)
+{
+    struct message answer = bench_poll(bench, agency, -1);
+    cr_assert_eq(answer.kind, MESSAGE_REFUSED, "answered %s", message_name(answer.kind));
+    cr_assert_eq(answer.refused.reason, REFUSAL_CONFLICT);
+    cr_assert_eq(answer.refused.seq, seq);
 }
 
 void bench_sealed(struct bench *bench, uint64_t peer, const struct digest *root)

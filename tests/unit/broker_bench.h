@@ -4,6 +4,7 @@
 #ifndef SORTEO_TESTS_UNIT_BROKER_BENCH_H
 #define SORTEO_TESTS_UNIT_BROKER_BENCH_H
 
+#include "proto/wire/item.h"
 #include "tests/sim/journal_memory.h"
 
 struct bench {
@@ -24,6 +25,7 @@ struct bench {
 /* A bench with these options' defaults: two agencies required, number 7 given, range 0-9. */
 void bench_options(struct broker_options *options);
 void bench_open(struct bench *bench, const struct broker_options *options);
+void bench_begin(struct bench *bench); /* with bench_options as they are */
 /* The broker's process is killed and another starts on the same journal. */
 enum status bench_restart(struct bench *bench);
 void bench_close(struct bench *bench);
@@ -68,6 +70,9 @@ bool bench_sent(struct bench *bench, enum port port, uint64_t peer, enum message
 /* -- what tests say often -- */
 
 void bench_hello(struct bench *bench, uint32_t agency, uint32_t attempt);
+/* A REGISTER of a store, and its inventory of one item in one chunk. */
+struct message bench_registration(uint8_t id, uint64_t opening);
+void bench_report_item(struct bench *bench, uint64_t peer, const struct item_inventory *item);
 /* A store with an empty inventory, welcomed, with 1 MiB of credit. */
 void bench_store(struct bench *bench, uint64_t peer, uint8_t id, uint64_t opening);
 /* The digest that batch (agency, seq) of the tests has. */
@@ -80,6 +85,8 @@ struct declaration bench_declaration(struct bench *bench, uint32_t agency, uint3
 struct message bench_poll_of(struct bench *bench, uint32_t agency, int batches);
 /* It is asked; its answer. */
 struct message bench_poll(struct bench *bench, uint32_t agency, int batches);
+/* The agency's POLL is refused: CONFLICT in this batch. */
+void bench_expect_conflict(struct bench *bench, uint32_t agency, uint32_t seq);
 /* The store answers SEALED with this root (all zeros: of a void). */
 void bench_sealed(struct bench *bench, uint64_t peer, const struct digest *root);
 /* The COUNTED that answers a COUNT; its shares are the COUNT's own. */

@@ -3,13 +3,6 @@
 #include "proto/wire/item.h"
 #include "tests/unit/broker_bench.h"
 
-static void begin(struct bench *bench)
-{
-    struct broker_options options;
-    bench_options(&options);
-    bench_open(bench, &options);
-}
-
 /* Agencies 4 and 10 have finished with one batch each, held by stores 50 and 51; the draw is
  * sealed. */
 static void seal(struct bench *bench, struct message *seal_sent, struct slice *manifest)
@@ -83,7 +76,7 @@ Test(broker_draw, seals_only_when_everybody_has_finished, .timeout = 10)
     struct message sent;
     struct slice manifest;
     struct manifest *parsed;
-    begin(&bench);
+    bench_begin(&bench);
     seal(&bench, &sent, &manifest);
     cr_assert_eq(sent.part.parts, 1);
     cr_assert_eq(manifest_parse(manifest, bench.hasher, &parsed), STATUS_OK);
@@ -97,7 +90,7 @@ Test(broker_draw, seals_only_when_everybody_has_finished, .timeout = 10)
 Test(broker_draw, does_not_seal_while_a_declared_batch_is_nowhere, .timeout = 10)
 {
     struct bench bench;
-    begin(&bench);
+    bench_begin(&bench);
     bench_store(&bench, 50, 1, 1);
     bench_hello(&bench, 4, 0);
     bench_hello(&bench, 10, 0);
@@ -122,7 +115,7 @@ Test(broker_draw, asks_a_store_only_after_it_has_sealed, .timeout = 10)
 {
     struct bench bench;
     struct message sent;
-    begin(&bench);
+    bench_begin(&bench);
     seal(&bench, &sent, NULL);
     cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_COUNT, 0, NULL, NULL));
     struct digest root = sent.part.root;
@@ -139,7 +132,7 @@ Test(broker_draw, an_answer_of_another_draw_is_none_to_this_ones_question, .time
     struct message sent;
     struct slice body;
     uint8_t shares[ITEM_BYTES_MAX];
-    begin(&bench);
+    bench_begin(&bench);
     seal(&bench, &sent, NULL);
     struct digest root = sent.part.root;
     bench_sealed(&bench, 50, &root);
@@ -169,7 +162,7 @@ Test(broker_draw, publishes_to_each_agency_its_own, .timeout = 10)
     struct bench bench;
     struct message result;
     struct slice body;
-    begin(&bench);
+    bench_begin(&bench);
     publish(&bench);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_PUBLISHED, 1), 1);
     cr_assert(bench_sent(&bench, PORT_WINNERS, 0, MESSAGE_RESULT, 0, &result, &body));
@@ -200,7 +193,7 @@ Test(broker_draw, a_published_result_is_answered_by_the_next_broker, .timeout = 
 {
     struct bench bench;
     struct slice body;
-    begin(&bench);
+    bench_begin(&bench);
     publish(&bench);
     cr_assert_eq(bench_restart(&bench), STATUS_OK);
     struct message winners = {.kind = MESSAGE_WINNERS, .draw = 1, .winners = {.agency = 4}};
@@ -225,7 +218,7 @@ Test(broker_draw, a_restarted_broker_asks_anew_and_counts_nothing_twice, .timeou
 {
     struct bench bench;
     struct message sent;
-    begin(&bench);
+    bench_begin(&bench);
     seal(&bench, &sent, NULL);
     struct digest root = sent.part.root;
     bench_sealed(&bench, 50, &root);
@@ -268,7 +261,7 @@ Test(broker_draw, a_question_dies_with_its_store_and_its_pages_with_it, .timeout
     struct bench bench;
     struct message sent;
     struct message count;
-    begin(&bench);
+    bench_begin(&bench);
     seal(&bench, &sent, NULL);
     struct digest root = sent.part.root;
     bench_sealed(&bench, 50, &root);
@@ -399,7 +392,7 @@ Test(broker_draw, void_by_the_operator_outlives_the_broker_and_opens_no_second_d
 Test(broker_draw, a_published_draw_is_never_made_void, .timeout = 10)
 {
     struct bench bench;
-    begin(&bench);
+    bench_begin(&bench);
     publish(&bench);
     bench.options.void_draw = 1;
     cr_assert_eq(bench_restart(&bench), STATUS_CONFIG);
@@ -476,7 +469,7 @@ Test(broker_draw, draws_follow_one_another_and_the_last_ends_the_broker, .timeou
 Test(broker_draw, the_linger_ends_the_broker_when_somebody_never_says_bye, .timeout = 10)
 {
     struct bench bench;
-    begin(&bench);
+    bench_begin(&bench);
     publish(&bench);
     bench_pass(&bench, bench.options.linger_ms - 1000);
     cr_assert_eq(bench_verdict(&bench), STATUS_OK);

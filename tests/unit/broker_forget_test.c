@@ -69,10 +69,7 @@ Test(broker_forget, a_store_is_told_of_a_draw_behind_many_that_it_has_forgotten,
         if (draw < DRAWS)
             cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, &mark), STATUS_OK);
     }
-    struct message registration = {
-        .kind = MESSAGE_REGISTER,
-        .registration = {.store = {{2}}, .opening = {1, {{2, 1}}}},
-    };
+    struct message registration = bench_registration(2, 1);
     struct message inventory = {.kind = MESSAGE_INVENTORY,
                                 .inventory = {.is_last = true, .items = 2 * DRAWS - 1}};
     bench_report(&bench, 51, &registration, (struct slice){0});
@@ -89,10 +86,7 @@ static void bring_draws(struct bench *bench, uint64_t peer, uint32_t first, uint
 {
     uint8_t buffer[2 * OLD_DRAWS_MAX * ITEM_BYTES_MAX];
     size_t bytes = 0;
-    const struct message registration = {
-        .kind = MESSAGE_REGISTER,
-        .registration = {.store = {{2}}, .opening = {1, {{2, 1}}}},
-    };
+    const struct message registration = bench_registration(2, 1);
     const struct message inventory = {
         .kind = MESSAGE_INVENTORY,
         .inventory = {.is_last = true, .items = last - first + 1},
@@ -209,10 +203,7 @@ Test(broker_forget, a_store_that_brings_a_draw_older_than_those_kept_is_told_to_
     bench_store(&bench, 50, 1, 1);
     for (uint32_t draw = 1; draw <= DRAWS_KEPT + 1; draw++)
         make_draw(&bench, draw);
-    struct message registration = {
-        .kind = MESSAGE_REGISTER,
-        .registration = {.store = {{2}}, .opening = {1, {{2, 1}}}},
-    };
+    struct message registration = bench_registration(2, 1);
     struct item_inventory items[] = {
         {.kind = INVENTORY_BATCH, .draw = 1, .agency = 4, .attempt = 1},
         {.kind = INVENTORY_BATCH, .draw = 2, .agency = 4, .attempt = 1},

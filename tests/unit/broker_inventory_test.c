@@ -3,45 +3,11 @@
 #include "proto/wire/item.h"
 #include "tests/unit/broker_bench.h"
 
-static void begin(struct bench *bench)
-{
-    struct broker_options options;
-    bench_options(&options);
-    bench_open(bench, &options);
-}
-
-static struct message registration_of(uint8_t id, uint64_t opening)
-{
-    return (struct message){
-        .kind = MESSAGE_REGISTER,
-        .registration = {.store = {{id}}, .opening = {opening, {{id, 1}}}},
-    };
-}
-
-/* An inventory of one item in one chunk. */
-static void report_item(struct bench *bench, uint64_t peer, const struct item_inventory *item)
-{
-    uint8_t buffer[ITEM_BYTES_MAX];
-    size_t bytes = 0;
-    struct message inventory = {.kind = MESSAGE_INVENTORY,
-                                .inventory = {.is_last = true, .items = 1}};
-    cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, item), STATUS_OK);
-    bench_report(bench, peer, &inventory, (struct slice){buffer, bytes});
-}
-
-static void refuse_conflict(struct bench *bench, uint32_t agency, uint32_t seq)
-{
-    struct message answer = bench_poll(bench, agency, -1);
-    cr_assert_eq(answer.kind, MESSAGE_REFUSED, "answered %s", message_name(answer.kind));
-    cr_assert_eq(answer.refused.reason, REFUSAL_CONFLICT);
-    cr_assert_eq(answer.refused.seq, seq);
-}
-
 Test(broker_inventory, a_chunk_out_of_order_ends_the_registration, .timeout = 10)
 {
     struct bench bench;
-    begin(&bench);
-    struct message registration = registration_of(1, 1);
+    bench_begin(&bench);
+    struct message registration = bench_registration(1, 1);
     bench_report(&bench, 50, &registration, (struct slice){0});
     struct message inventory = {.kind = MESSAGE_INVENTORY, .inventory = {.chunk = 1}};
     bench_report(&bench, 50, &inventory, (struct slice){0});
@@ -58,8 +24,8 @@ Test(broker_inventory, nothing_of_a_chunk_is_believed_that_has_a_byte_too_many, 
     struct message inventory = {.kind = MESSAGE_INVENTORY,
                                 .inventory = {.is_last = true, .items = 1}};
     const struct item_inventory item = {.kind = INVENTORY_SEAL, .draw = 1};
-    begin(&bench);
-    struct message registration = registration_of(1, 1);
+    bench_begin(&bench);
+    struct message registration = bench_registration(1, 1);
     bench_report(&bench, 50, &registration, (struct slice){0});
     cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, &item), STATUS_OK);
     bench_report(&bench, 50, &inventory, (struct slice){buffer, bytes + 1});
@@ -84,9 +50,9 @@ Test(broker_inventory, a_chunk_above_its_maximum_ends_the_registration, .timeout
         .attempt = 1,
         .batch = {.seq = 1, .bets = 1, .digest = bench_digest(4, 1)},
     };
-    begin(&bench);
+    bench_begin(&bench);
     bench_hello(&bench, 4, 0);
-    struct message registration = registration_of(1, 1);
+    struct message registration = bench_registration(1, 1);
     bench_report(&bench, 50, &registration, (struct slice){0});
     for (; bytes <= CHUNK_BYTES_MAX; inventory.inventory.items++)
         cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, &item), STATUS_OK);
@@ -101,14 +67,14 @@ Test(broker_inventory, a_chunk_above_its_maximum_ends_the_registration, .timeout
 Test(broker_inventory, an_inventory_replaces_what_was_known, .timeout = 10)
 {
     struct bench bench;
-    begin(&bench);
+    bench_begin(&bench);
     bench_store(&bench, 50, 1, 1);
     bench_hello(&bench, 4, 0);
     bench_stored(&bench, 50, 4, 0);
     bench_stored(&bench, 50, 4, 1);
     bench_batch(&bench, 4, 2);
     cr_assert(bench_ranges_have(bench_poll(&bench, 4, -1).wait.held, 2), "in flight");
-    struct message registration = registration_of(1, 2);
+    struct message registration = bench_registration(1, 2);
     bench_report(&bench, 51, &registration, (struct slice){0});
     cr_assert(bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0), "not complete yet");
     struct item_inventory item = {
@@ -118,7 +84,7 @@ Test(broker_inventory, an_inventory_replaces_what_was_known, .timeout = 10)
         .attempt = 1,
         .batch = {.seq = 1, .bets = 1, .digest = bench_digest(4, 1)},
     };
-    report_item(&bench, 51, &item);
+    bench_report_item(&bench, 51, &item);
     struct message wait = bench_poll(&bench, 4, -1);
     cr_assert(!bench_ranges_have(wait.wait.durable, 0));
     cr_assert(bench_ranges_have(wait.wait.durable, 1));
@@ -129,11 +95,11 @@ Test(broker_inventory, an_inventory_replaces_what_was_known, .timeout = 10)
 Test(broker_inventory, a_conflict_between_two_stores_ends_the_attempt, .timeout = 10)
 {
     struct bench bench;
-    begin(&bench);
+    bench_begin(&bench);
     bench_store(&bench, 50, 1, 1);
     bench_hello(&bench, 4, 0);
     bench_stored(&bench, 50, 4, 3);
-    struct message registration = registration_of(2, 1);
+    struct message registration = bench_registration(2, 1);
     bench_report(&bench, 51, &registration, (struct slice){0});
     struct item_inventory item = {
         .kind = INVENTORY_BATCH,
@@ -142,8 +108,8 @@ Test(broker_inventory, a_conflict_between_two_stores_ends_the_attempt, .timeout 
         .attempt = 1,
         .batch = {.seq = 3, .bets = 1, .digest = bench_digest(4, 9)},
     };
-    report_item(&bench, 51, &item);
-    refuse_conflict(&bench, 4, 3);
+    bench_report_item(&bench, 51, &item);
+    bench_expect_conflict(&bench, 4, 3);
     bench_hello(&bench, 4, 2);
     struct message poll = {.kind = MESSAGE_POLL,
                            .draw = 1,
@@ -163,10 +129,10 @@ Test(broker_inventory, what_the_journal_does_not_know_ends_the_broker, .timeout 
     };
     for (size_t i = 0; i < sizeof items / sizeof *items; i++) {
         struct bench bench;
-        begin(&bench);
-        struct message registration = registration_of(1, 1);
+        bench_begin(&bench);
+        struct message registration = bench_registration(1, 1);
         bench_report(&bench, 50, &registration, (struct slice){0});
-        report_item(&bench, 50, &items[i]);
+        bench_report_item(&bench, 50, &items[i]);
         cr_assert_eq(bench_verdict(&bench), STATUS_CONFIG, "item %zu", i);
         bench_close(&bench);
     }
@@ -213,7 +179,7 @@ Test(broker_inventory, what_was_left_of_a_draw_that_is_over_is_known, .timeout =
         begin_after(&bench, cases[i].is_of_void, &root);
         if (!cases[i].has_root)
             root.bytes[0] ^= 1;
-        struct message registration = registration_of(1, 1);
+        struct message registration = bench_registration(1, 1);
         bench_report(&bench, 50, &registration, (struct slice){0});
         struct item_inventory item = {.kind = cases[i].kind, .draw = 1, .agency = 4, .attempt = 1};
         if (item.kind == INVENTORY_BATCH)
@@ -222,7 +188,7 @@ Test(broker_inventory, what_was_left_of_a_draw_that_is_over_is_known, .timeout =
             item.root = root;
             item.number = cases[i].number;
         }
-        report_item(&bench, 50, &item);
+        bench_report_item(&bench, 50, &item);
         cr_assert_eq(bench_verdict(&bench), cases[i].is_known ? STATUS_OK : STATUS_CONFIG,
                      "case %zu", i);
         bench_close(&bench);
@@ -237,10 +203,10 @@ Test(broker_inventory, a_chunk_behind_the_last_one_is_dropped, .timeout = 10)
                                   .agency = 4,
                                   .attempt = 1,
                                   .batch = {.seq = 0, .bets = 1, .digest = bench_digest(4, 0)}};
-    begin(&bench);
+    bench_begin(&bench);
     bench_hello(&bench, 4, 0);
     bench_store(&bench, 50, 1, 1);
-    report_item(&bench, 50, &item);
+    bench_report_item(&bench, 50, &item);
     cr_assert(!bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_DISMISSED, 0, NULL, NULL));
     cr_assert(!bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0));
     bench_close(&bench);
@@ -254,11 +220,11 @@ Test(broker_inventory, a_newer_attempt_than_the_journals_ends_the_broker, .timeo
                                   .agency = 4,
                                   .attempt = 2,
                                   .batch = {.seq = 0, .bets = 1, .digest = bench_digest(4, 0)}};
-    begin(&bench);
+    bench_begin(&bench);
     bench_hello(&bench, 4, 0);
-    struct message registration = registration_of(1, 1);
+    struct message registration = bench_registration(1, 1);
     bench_report(&bench, 50, &registration, (struct slice){0});
-    report_item(&bench, 50, &item);
+    bench_report_item(&bench, 50, &item);
     cr_assert_eq(bench_verdict(&bench), STATUS_CONFIG);
     bench_close(&bench);
 }
@@ -267,10 +233,10 @@ Test(broker_inventory, a_mark_of_the_draw_that_runs_ends_the_broker, .timeout = 
 {
     struct bench bench;
     struct item_inventory item = {.kind = INVENTORY_FORGOT, .draw = 1};
-    begin(&bench);
-    struct message registration = registration_of(1, 1);
+    bench_begin(&bench);
+    struct message registration = bench_registration(1, 1);
     bench_report(&bench, 50, &registration, (struct slice){0});
-    report_item(&bench, 50, &item);
+    bench_report_item(&bench, 50, &item);
     cr_assert_eq(bench_verdict(&bench), STATUS_CONFIG);
     bench_close(&bench);
 }

@@ -62,10 +62,7 @@ Test(broker_over, a_store_that_registers_while_voiding_is_told_and_waited_for, .
 {
     struct bench bench;
     struct message hello = hello_of(1, 4);
-    struct message registration = {
-        .kind = MESSAGE_REGISTER,
-        .registration = {.store = {{2}}, .opening = {1, {{2, 1}}}},
-    };
+    struct message registration = bench_registration(2, 1);
     struct message inventory = {.kind = MESSAGE_INVENTORY, .inventory = {.is_last = true}};
     void_draw(&bench);
     bench_store(&bench, 51, 1, 2);
@@ -84,10 +81,7 @@ Test(broker_over, a_store_that_registers_after_a_void_is_told_of_it, .timeout = 
 {
     struct bench bench;
     struct message hello = hello_of(1, 4);
-    const struct message registration = {
-        .kind = MESSAGE_REGISTER,
-        .registration = {.store = {{2}}, .opening = {1, {{2, 1}}}},
-    };
+    const struct message registration = bench_registration(2, 1);
     const struct message inventory = {.kind = MESSAGE_INVENTORY, .inventory = {.is_last = true}};
     void_draw(&bench);
     bench_store(&bench, 51, 1, 2);
@@ -295,10 +289,7 @@ Test(broker_over, no_batch_of_an_excluded_agency_is_sent_on_after_the_seal, .tim
 {
     struct bench bench;
     struct message credit = {.kind = MESSAGE_CREDIT, .credit = {.admitted_bytes = 1 << 20}};
-    struct message registration = {
-        .kind = MESSAGE_REGISTER,
-        .registration = {.store = {{2}}, .opening = {1, {{2, 1}}}},
-    };
+    struct message registration = bench_registration(2, 1);
     struct message inventory = {.kind = MESSAGE_INVENTORY, .inventory = {.is_last = true}};
     decide(&bench);
     int sent_on = bench.payloads;

@@ -17,10 +17,7 @@ static void begin(struct bench *bench, uint32_t draws, uint32_t recover_stores)
 
 static void say_register(struct bench *bench, uint64_t peer, uint8_t id)
 {
-    struct message message = {
-        .kind = MESSAGE_REGISTER,
-        .registration = {.store = {{id}}, .opening = {1, {{id, 1}}}, .free_bytes = 1 << 30},
-    };
+    struct message message = bench_registration(id, 1);
     bench_report(bench, peer, &message, (struct slice){0});
 }
 

@@ -431,10 +431,7 @@ Test(broker_recover, leaves_a_journal_whose_newest_draw_is_over_as_it_is, .timeo
 Test(broker_recover, asks_for_the_manifest_in_the_next_turn_when_this_one_is_full, .timeout = 10)
 {
     struct bench bench;
-    const struct message registration = {
-        .kind = MESSAGE_REGISTER,
-        .registration = {.store = {{2}}, .opening = {1, {{2}}}},
-    };
+    const struct message registration = bench_registration(2, 1);
     const struct message inventory = {.kind = MESSAGE_INVENTORY, .inventory = {.is_last = true}};
     begin_for_two(&bench);
     struct manifest *manifest = make_manifest(&bench, 2);

@@ -135,10 +135,7 @@ Test(broker_reports, a_batch_beyond_the_draws_limit_in_an_inventory_ends_the_att
     struct digest digest = bench_digest(4, 0);
     uint8_t buffer[ITEM_BYTES_MAX];
     size_t bytes = 0;
-    const struct message registration = {
-        .kind = MESSAGE_REGISTER,
-        .registration = {.store = {{2}}, .opening = {1, {{2, 1}}}},
-    };
+    const struct message registration = bench_registration(2, 1);
     const struct message inventory = {.kind = MESSAGE_INVENTORY,
                                       .inventory = {.is_last = true, .items = 1}};
     const struct item_inventory item = {
@@ -172,10 +169,7 @@ Test(broker_reports, another_version_is_dismissed_by_name)
 
 Test(broker_reports, an_inventory_that_stops_half_way_is_forgotten_after_a_lease)
 {
-    const struct message registration = {
-        .kind = MESSAGE_REGISTER,
-        .registration = {.store = {{2}}, .opening = {1, {{2, 1}}}},
-    };
+    const struct message registration = bench_registration(2, 1);
     const struct message chunk = {.kind = MESSAGE_INVENTORY};
     struct message last = {.kind = MESSAGE_INVENTORY, .inventory = {.chunk = 1, .is_last = true}};
     const struct message pong = {.kind = MESSAGE_PONG};

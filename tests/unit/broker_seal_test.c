@@ -35,10 +35,7 @@ static void lose_the_store(struct bench *bench)
 /* REGISTER and an empty inventory of one chunk; what the broker answers is in the outbox. */
 static void register_store(struct bench *bench, uint64_t peer, uint8_t id, uint64_t opening)
 {
-    const struct message registration = {
-        .kind = MESSAGE_REGISTER,
-        .registration = {.store = {{id}}, .opening = {opening, {{id, 1}}}},
-    };
+    const struct message registration = bench_registration(id, opening);
     const struct message inventory = {.kind = MESSAGE_INVENTORY, .inventory = {.is_last = true}};
     bench_report(bench, peer, &registration, (struct slice){0});
     bench_report(bench, peer, &inventory, (struct slice){0});

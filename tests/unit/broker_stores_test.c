@@ -3,50 +3,16 @@
 #include "proto/wire/item.h"
 #include "tests/unit/broker_bench.h"
 
-static void begin(struct bench *bench)
-{
-    struct broker_options options;
-    bench_options(&options);
-    bench_open(bench, &options);
-}
-
-static struct message registration_of(uint8_t id, uint64_t opening)
-{
-    return (struct message){
-        .kind = MESSAGE_REGISTER,
-        .registration = {.store = {{id}}, .opening = {opening, {{id, 1}}}},
-    };
-}
-
-/* An inventory of one item in one chunk. */
-static void report_item(struct bench *bench, uint64_t peer, const struct item_inventory *item)
-{
-    uint8_t buffer[ITEM_BYTES_MAX];
-    size_t bytes = 0;
-    struct message inventory = {.kind = MESSAGE_INVENTORY,
-                                .inventory = {.is_last = true, .items = 1}};
-    cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, item), STATUS_OK);
-    bench_report(bench, peer, &inventory, (struct slice){buffer, bytes});
-}
-
-static void refuse_conflict(struct bench *bench, uint32_t agency, uint32_t seq)
-{
-    struct message answer = bench_poll(bench, agency, -1);
-    cr_assert_eq(answer.kind, MESSAGE_REFUSED, "answered %s", message_name(answer.kind));
-    cr_assert_eq(answer.refused.reason, REFUSAL_CONFLICT);
-    cr_assert_eq(answer.refused.seq, seq);
-}
-
 /* [M-37] */
 Test(broker_stores, a_stranger_is_asked_who_he_is_and_not_heard, .timeout = 10)
 {
     struct bench bench;
-    begin(&bench);
+    bench_begin(&bench);
     bench_hello(&bench, 4, 0);
     bench_stored(&bench, 77, 4, 0);
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 77, MESSAGE_WHO, 0, NULL, NULL));
     cr_assert(!bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0));
-    struct message registration = registration_of(1, 1);
+    struct message registration = bench_registration(1, 1);
     bench_report(&bench, 77, &registration, (struct slice){0});
     bench_stored(&bench, 77, 4, 0);
     cr_assert(!bench_sent(&bench, PORT_DISPATCH, 77, MESSAGE_WHO, 0, NULL, NULL), "it registers");
@@ -62,8 +28,8 @@ Test(broker_stores, a_stranger_is_asked_who_he_is_and_not_heard, .timeout = 10)
 Test(broker_stores, a_store_is_journaled_once_and_welcomed_after_its_inventory, .timeout = 10)
 {
     struct bench bench;
-    begin(&bench);
-    struct message registration = registration_of(1, 1);
+    bench_begin(&bench);
+    struct message registration = bench_registration(1, 1);
     bench_report(&bench, 50, &registration, (struct slice){0});
     cr_assert(!bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_WELCOME, 0, NULL, NULL));
     struct message inventory = {.kind = MESSAGE_INVENTORY, .inventory = {.chunk = 0}};
@@ -91,7 +57,7 @@ Test(broker_stores, nothing_of_stored_is_believed_that_has_other_items_than_it_s
                              .draw = 1,
                              .stored = {.agency = 4, .attempt = 1, .items = 2}};
     const struct item_stored item = {.seq = 0, .bets = 1, .digest = bench_digest(4, 0)};
-    begin(&bench);
+    bench_begin(&bench);
     bench_hello(&bench, 4, 0);
     bench_store(&bench, 50, 1, 1);
     bench_batch(&bench, 4, 0);
@@ -108,8 +74,8 @@ Test(broker_stores, nothing_of_stored_is_believed_that_has_other_items_than_it_s
 Test(broker_stores, a_chunk_with_fewer_items_than_it_says_ends_the_registration, .timeout = 10)
 {
     struct bench bench;
-    begin(&bench);
-    struct message registration = registration_of(1, 1);
+    bench_begin(&bench);
+    struct message registration = bench_registration(1, 1);
     bench_report(&bench, 50, &registration, (struct slice){0});
     struct message inventory = {.kind = MESSAGE_INVENTORY,
                                 .inventory = {.is_last = true, .items = 1}};
@@ -124,13 +90,13 @@ Test(broker_stores, a_copied_store_is_dismissed, .timeout = 10)
 {
     struct bench bench;
     struct message dismissed;
-    begin(&bench);
+    bench_begin(&bench);
     bench_store(&bench, 50, 1, 5);
-    struct message registration = registration_of(1, 4);
+    struct message registration = bench_registration(1, 4);
     bench_report(&bench, 51, &registration, (struct slice){0});
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_DISMISSED, 0, &dismissed, NULL));
     cr_assert_eq(dismissed.dismissed.reason, DISMISSAL_OPENING);
-    registration = registration_of(1, 5);
+    registration = bench_registration(1, 5);
     registration.registration.opening.id.bytes[1] = 9;
     bench_report(&bench, 51, &registration, (struct slice){0});
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_DISMISSED, 0, NULL, NULL));
@@ -142,7 +108,7 @@ Test(broker_stores, a_batch_goes_out_once_under_the_brokers_epoch, .timeout = 10
 {
     struct bench bench;
     struct message forward;
-    begin(&bench);
+    bench_begin(&bench);
     bench_hello(&bench, 4, 0);
     bench_batch(&bench, 4, 0);
     cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_FORWARD, 0, NULL, NULL),
@@ -165,7 +131,7 @@ Test(broker_stores, a_batch_goes_out_once_under_the_brokers_epoch, .timeout = 10
 Test(broker_stores, another_batch_under_a_durable_identity_ends_the_attempt_at_once, .timeout = 10)
 {
     struct bench bench;
-    begin(&bench);
+    bench_begin(&bench);
     bench_store(&bench, 50, 1, 1);
     bench_hello(&bench, 4, 0);
     bench_stored(&bench, 50, 4, 3);
@@ -183,7 +149,7 @@ Test(broker_stores, another_batch_under_a_durable_identity_ends_the_attempt_at_o
     cr_assert_eq(bench.payloads, 1, "batch 0 waits");
     bench_bets(&bench, &batch, 100);
     cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_FORWARD, 0, NULL, NULL));
-    refuse_conflict(&bench, 4, 3);
+    bench_expect_conflict(&bench, 4, 3);
     cr_assert_eq(bench.payloads, 0, "and goes with its attempt");
     bench_close(&bench);
 }
@@ -192,7 +158,7 @@ Test(broker_stores, another_batch_under_a_durable_identity_ends_the_attempt_at_o
 Test(broker_stores, batches_of_strangers_and_other_attempts_are_dropped, .timeout = 10)
 {
     struct bench bench;
-    begin(&bench);
+    bench_begin(&bench);
     bench_store(&bench, 50, 1, 1);
     bench_batch(&bench, 4, 0);
     cr_assert(!bench_sent(&bench, PORT_DISPATCH, 0, MESSAGE_FORWARD, 0, NULL, NULL), "no HELLO");
@@ -212,7 +178,7 @@ Test(broker_stores, a_body_above_the_cap_is_dropped, .timeout = 10)
         .draw = 1,
         .batch = {.agency = 4, .attempt = 1, .count = 1, .digest = bench_digest(4, 0)},
     };
-    begin(&bench);
+    bench_begin(&bench);
     bench_hello(&bench, 4, 0);
     bench_bets(&bench, &batch, BATCH_BYTES_MAX + 1);
     cr_assert_eq(bench.payloads, 0);
@@ -224,7 +190,7 @@ Test(broker_stores, a_body_above_the_cap_is_dropped, .timeout = 10)
 Test(broker_stores, what_a_silent_store_had_in_flight_is_missing, .timeout = 10)
 {
     struct bench bench;
-    begin(&bench);
+    bench_begin(&bench);
     bench_store(&bench, 50, 1, 1);
     bench_hello(&bench, 4, 0);
     bench_batch(&bench, 4, 0);
@@ -237,7 +203,7 @@ Test(broker_stores, what_a_silent_store_had_in_flight_is_missing, .timeout = 10)
 Test(broker_stores, what_it_held_counts_until_the_grace_is_over, .timeout = 10)
 {
     struct bench bench;
-    begin(&bench);
+    bench_begin(&bench);
     bench_store(&bench, 50, 1, 1);
     bench_hello(&bench, 4, 0);
     bench_batch(&bench, 4, 0);
@@ -252,7 +218,7 @@ Test(broker_stores, what_it_held_counts_until_the_grace_is_over, .timeout = 10)
 Test(broker_stores, a_pause_of_the_broker_itself_costs_no_store_its_lease, .timeout = 10)
 {
     struct bench bench;
-    begin(&bench);
+    bench_begin(&bench);
     bench_store(&bench, 50, 1, 1);
     bench_hello(&bench, 4, 0);
     bench_batch(&bench, 4, 0);
@@ -272,7 +238,7 @@ Test(broker_stores, an_idle_store_is_pinged_more_than_once_in_a_lease, .timeout 
 {
     struct bench bench;
     int pings = 0;
-    begin(&bench);
+    bench_begin(&bench);
     bench_store(&bench, 50, 1, 1);
     for (int i = 0; i < 4; i++) {
         bench_pass(&bench, LEASE_MS / 4);
@@ -286,7 +252,7 @@ Test(broker_stores, what_a_store_never_answers_is_held_for_a_grace_only, .timeou
 {
     struct bench bench;
     struct message pong = {.kind = MESSAGE_PONG};
-    begin(&bench);
+    bench_begin(&bench);
     bench_store(&bench, 50, 1, 1);
     bench_hello(&bench, 4, 0);
     bench_batch(&bench, 4, 0);
@@ -305,10 +271,10 @@ Test(broker_stores, what_a_store_never_answers_is_held_for_a_grace_only, .timeou
 Test(broker_stores, what_an_inventory_has_of_an_older_attempt_counts_for_nothing, .timeout = 10)
 {
     struct bench bench;
-    begin(&bench);
+    bench_begin(&bench);
     bench_hello(&bench, 4, 0);
     bench_hello(&bench, 4, 2);
-    struct message registration = registration_of(1, 1);
+    struct message registration = bench_registration(1, 1);
     bench_report(&bench, 50, &registration, (struct slice){0});
     struct item_inventory item = {
         .kind = INVENTORY_BATCH,
@@ -317,7 +283,7 @@ Test(broker_stores, what_an_inventory_has_of_an_older_attempt_counts_for_nothing
         .attempt = 1,
         .batch = {.seq = 0, .bets = 1, .digest = bench_digest(4, 0)},
     };
-    report_item(&bench, 50, &item);
+    bench_report_item(&bench, 50, &item);
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_WELCOME, 0, NULL, NULL));
     struct message poll = {.kind = MESSAGE_POLL,
                            .draw = 1,
@@ -331,7 +297,7 @@ Test(broker_stores, what_an_inventory_has_of_an_older_attempt_counts_for_nothing
 Test(broker_stores, a_rejected_batch_is_told_with_row_and_reason, .timeout = 10)
 {
     struct bench bench;
-    begin(&bench);
+    bench_begin(&bench);
     bench_store(&bench, 50, 1, 1);
     bench_hello(&bench, 4, 0);
     bench_batch(&bench, 4, 2);
@@ -361,7 +327,7 @@ Test(broker_stores, a_batch_that_comes_late_is_held_no_more_and_one_in_conflict_
      .timeout = 10)
 {
     struct bench bench;
-    begin(&bench);
+    bench_begin(&bench);
     bench_store(&bench, 50, 1, 1);
     bench_hello(&bench, 4, 0);
     bench_batch(&bench, 4, 2);
@@ -377,7 +343,7 @@ Test(broker_stores, a_batch_that_comes_late_is_held_no_more_and_one_in_conflict_
     cr_assert(!bench_ranges_have(answer.wait.held, 2));
     rejected.rejected.reason = REFUSAL_CONFLICT;
     bench_report(&bench, 50, &rejected, (struct slice){0});
-    refuse_conflict(&bench, 4, 2);
+    bench_expect_conflict(&bench, 4, 2);
     bench_close(&bench);
 }
 
@@ -385,7 +351,7 @@ Test(broker_stores, returned_batches_are_missing_and_spend_the_credit, .timeout 
 {
     static const uint8_t ranges[] = {0x92, 0, 1};
     struct bench bench;
-    begin(&bench);
+    bench_begin(&bench);
     bench_store(&bench, 50, 1, 1);
     bench_hello(&bench, 4, 0);
     bench_batch(&bench, 4, 0);
@@ -407,8 +373,8 @@ Test(broker_stores, returned_batches_are_missing_and_spend_the_credit, .timeout 
 Test(broker_stores, a_store_of_a_newer_broker_ends_this_one, .timeout = 10)
 {
     struct bench bench;
-    begin(&bench);
-    struct message registration = registration_of(1, 1);
+    bench_begin(&bench);
+    struct message registration = bench_registration(1, 1);
     registration.registration.epoch = (struct epoch){bench.epoch + 1, {{1}}};
     bench_report(&bench, 50, &registration, (struct slice){0});
     cr_assert_eq(bench_verdict(&bench), STATUS_CONFIG);
@@ -419,7 +385,7 @@ Test(broker_stores, a_store_of_a_newer_broker_ends_this_one, .timeout = 10)
 Test(broker_stores, fenced_ends_the_broker_only_for_a_newer_or_rival_epoch, .timeout = 10)
 {
     struct bench bench;
-    begin(&bench);
+    bench_begin(&bench);
     struct message fenced = {.kind = MESSAGE_FENCED,
                              .fenced = {.epoch = {bench.epoch, {{(uint8_t)bench.epoch, 0xb0}}}}};
     bench_report(&bench, 50, &fenced, (struct slice){0});
@@ -461,7 +427,7 @@ Test(broker_stores, fenced_and_the_barriers_timeout_in_one_turn_decide_nothing, 
 Test(broker_stores, beyond_the_draws_limit_an_agency_is_refused, .timeout = 10)
 {
     struct bench bench;
-    begin(&bench);
+    bench_begin(&bench);
     bench_store(&bench, 50, 1, 1);
     bench_hello(&bench, 4, 0);
     bench_hello(&bench, 5, 0);
@@ -479,10 +445,10 @@ Test(broker_stores, one_store_more_than_a_broker_can_know_is_dismissed, .timeout
 {
     struct bench bench;
     struct message dismissed;
-    begin(&bench);
+    bench_begin(&bench);
     for (uint32_t i = 0; i < STORES_MAX; i++)
         bench_store(&bench, 100 + i, (uint8_t)(i + 1), 1);
-    struct message registration = registration_of(STORES_MAX + 1, 1);
+    struct message registration = bench_registration(STORES_MAX + 1, 1);
     bench_report(&bench, 99, &registration, (struct slice){0});
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 99, MESSAGE_DISMISSED, 0, &dismissed, NULL));
     cr_assert_eq(dismissed.dismissed.reason, DISMISSAL_STORES);

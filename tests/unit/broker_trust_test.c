@@ -72,10 +72,7 @@ Test(broker_trust, a_seal_with_another_number_or_root_ends_the_broker, .timeout 
         struct item_inventory item = {.kind = INVENTORY_SEAL, .draw = 1, .number = rows[i].number};
         struct message inventory = {.kind = MESSAGE_INVENTORY,
                                     .inventory = {.is_last = true, .items = 1}};
-        struct message registration = {
-            .kind = MESSAGE_REGISTER,
-            .registration = {.store = {{2}}, .opening = {1, {{2, 1}}}},
-        };
+        struct message registration = bench_registration(2, 1);
         seal(&bench, &item.root);
         item.root.bytes[0] ^= rows[i].root_changed;
         cr_assert_eq(item_pack_inventory(buffer, sizeof buffer, &bytes, &item), STATUS_OK);
