@@ -228,6 +228,21 @@ void bench_fill_records(struct bench *bench, size_t room)
         records_add(bench->records, &dropped);
 }
 
+void bench_fill_record_bytes(struct bench *bench, size_t room_bytes)
+{
+    static const uint8_t page[PAGE_BYTES_MAX];
+    const uint32_t nobody = UINT32_MAX; /* asked that question */
+    struct record dropped = {.kind = RECORD_DROPPED, .draw = nobody, .dropped_question = nobody};
+    struct record found = {.kind = RECORD_FOUND, .draw = nobody};
+    found.found.question = nobody;
+    found.found.body = (struct slice){page, sizeof page};
+    for (size_t bytes = sizeof page; bytes > 0; bytes /= 2)
+        for (found.found.body.bytes = bytes;
+             records_has_room(bench->records, 1, room_bytes + bytes);)
+            records_add(bench->records, &found);
+    records_add(bench->records, &dropped);
+}
+
 unsigned bench_lines(struct bench *bench, const char *word, const char *other)
 {
     struct broker_event event;

@@ -58,6 +58,7 @@ void bench_report(struct bench *bench, uint64_t peer, const struct message *mess
 /* Other messages and records of this turn leave no more room than so many bytes, or records. */
 void bench_fill_outbox(struct bench *bench, size_t room_bytes);
 void bench_fill_records(struct bench *bench, size_t room);
+void bench_fill_record_bytes(struct bench *bench, size_t room_bytes);
 
 /* How many lines were told since the last call that hold both words; takes all of them. */
 unsigned bench_lines(struct bench *bench, const char *word, const char *other);

@@ -178,6 +178,19 @@ Test(broker_full, a_timeout_is_decided_when_the_records_have_room)
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_VOID, 1), 1);
 }
 
+/* A decision names every agency that has finished, and there may be as many as are admitted. */
+Test(broker_full, a_timeout_is_decided_when_the_records_have_room_for_all_members)
+{
+    bench.wall_ms += TIMEOUT_MS;
+    bench_fill_record_bytes(&bench, AGENCIES_MAX * sizeof(uint32_t) - 1);
+    bench_turn(&bench);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_DECISION, 1), 0);
+    bench_fill_record_bytes(&bench, AGENCIES_MAX * sizeof(uint32_t));
+    outbox_reset(bench.outbox);
+    bench_turn(&bench);
+    cr_assert_eq(journal_memory_count(bench.journal, RECORD_DECISION, 1), 1);
+}
+
 /* Until then nobody is waited for: the store that is away had nothing to count. */
 Test(broker_full, a_draw_is_published_when_the_records_have_room)
 {
