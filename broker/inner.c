@@ -212,6 +212,22 @@ enum status broker_finish_member(struct broker *broker, struct member *member,
     return STATUS_OK;
 }
 
+void broker_record_declaration(struct broker *broker, const struct member *member)
+{
+    uint32_t index = roll_index(broker->roll, member);
+    const struct record record = {
+        .kind = RECORD_DECLARATION,
+        .draw = broker->draw,
+        .declaration = {.agency = member->id,
+                        .attempt = member->attempt,
+                        .plan = member->plan,
+                        .declaration = member->declaration,
+                        .digests = ledger_digests(broker->ledger, index),
+                        .bets = ledger_bets_all(broker->ledger, index)},
+    };
+    records_add(broker->records, &record);
+}
+
 enum status broker_build_manifest(struct broker *broker)
 {
     struct manifest_entry *entries = calloc(roll_count(broker->roll) + 1, sizeof *entries);

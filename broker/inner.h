@@ -97,9 +97,12 @@ enum status broker_open_draw(struct broker *broker, const struct terms *terms, b
 enum status broker_begin_attempt(struct broker *broker, struct member *member, uint32_t attempt,
                                  const struct plan *plan, int64_t wall_ms);
 
-/* A member's declaration is journaled (or restored). */
+/* A member has declared. in: entry: its declaration with digests and bets; what else is in it is
+ * the member's own. errors: NO_MEMORY, LIMIT. */
 enum status broker_finish_member(struct broker *broker, struct member *member,
                                  const struct manifest_entry *entry);
+/* Its DECLARATION is to be journaled, with the ledger's digests, which are the declared ones. */
+void broker_record_declaration(struct broker *broker, const struct member *member);
 
 /* The manifest of the members that the barrier names, from declared digests. errors: NO_MEMORY,
  * LIMIT. */

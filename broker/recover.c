@@ -71,9 +71,6 @@ static enum status adopt_agency(struct broker *broker, const struct manifest_ent
         .draw = broker->draw,
         .plan = {.agency = entry->agency, .attempt = entry->attempt, .plan = entry->plan},
     };
-    struct record declaration = {.kind = RECORD_DECLARATION,
-                                 .draw = broker->draw,
-                                 .declaration = *entry};
     if (!barrier_admits(broker->barrier, entry->agency)) {
         broker_fail(broker, STATUS_CONFIG,
                     "agency %u has finished in draw %u, and --roster does not name it; start with "
@@ -86,11 +83,8 @@ static enum status adopt_agency(struct broker *broker, const struct manifest_ent
     CHECK(broker_begin_attempt(broker, member, entry->attempt, &entry->plan, 0) == STATUS_OK);
     records_add(broker->records, &plan);
     enum status status = broker_finish_member(broker, member, entry);
-    declaration.declaration.digests =
-        ledger_digests(broker->ledger, roll_index(broker->roll, member));
-    declaration.declaration.bets =
-        ledger_bets_all(broker->ledger, roll_index(broker->roll, member));
-    records_add(broker->records, &declaration);
+    if (status == STATUS_OK)
+        broker_record_declaration(broker, member);
     return status;
 }
 

@@ -172,21 +172,12 @@ static bool settle_declaration(struct broker *broker, const struct request *requ
     case LEDGER_VERIFIED:
         break;
     }
-    struct record record = {
-        .kind = RECORD_DECLARATION,
-        .draw = broker->draw,
-        .declaration = {.agency = member->id,
-                        .attempt = member->attempt,
-                        .plan = member->plan,
-                        .declaration = *declaration,
-                        .digests = ledger_digests(broker->ledger, index),
-                        .bets = ledger_bets_all(broker->ledger, index)},
-    };
+    const struct manifest_entry entry = {.declaration = *declaration,
+                                         .digests = ledger_digests(broker->ledger, index),
+                                         .bets = ledger_bets_all(broker->ledger, index)};
     /* What the ledger has verified is within its limit and has its room already. */
-    CHECK(broker_finish_member(broker, member, &record.declaration) == STATUS_OK);
-    record.declaration.digests = ledger_digests(broker->ledger, index);
-    record.declaration.bets = ledger_bets_all(broker->ledger, index);
-    records_add(broker->records, &record);
+    CHECK(broker_finish_member(broker, member, &entry) == STATUS_OK);
+    broker_record_declaration(broker, member);
     broker_note(broker, "apuesta_recibida", NOTE_SUCCESS,
                 "draw: %u | agency: %u | cantidad: %llu | batches: %u | rejected: %llu | "
                 "finished: %u of %u",
