@@ -84,6 +84,42 @@ Test(broker_recover_draws, ends_where_it_has_no_memory_for_a_draw_to_make_void, 
     }
 }
 
+/* At each allocation that taking its manifest makes: nothing half of it is journaled. */
+Test(broker_recover_draws, ends_where_it_has_no_memory_for_a_sealed_draw, .timeout = 20)
+{
+    enum status status = STATUS_NO_MEMORY;
+    uint32_t turn = 0;
+    while (status == STATUS_NO_MEMORY) {
+        struct bench bench;
+        begin(&bench);
+        struct manifest *manifest = make_manifest_of(&bench, 2, 2);
+        const struct item_inventory item = {.kind = INVENTORY_SEAL,
+                                            .draw = 2,
+                                            .root = *manifest_root(manifest),
+                                            .number = 7};
+        struct slice packed = manifest_packed(manifest);
+        const struct message part = {
+            .kind = MESSAGE_MANIFEST_PART,
+            .draw = 2,
+            .part = {.parts = 1, .manifest_bytes = packed.bytes, .root = *manifest_root(manifest)},
+        };
+        bring(&bench, 50, 5, &item, 1);
+        outbox_reset(bench.outbox);
+        machine_reset();
+        machine_fail_memory(++turn, 1);
+        RUN_CORE(bench_hear(&bench, 50, &part, packed));
+        status = bench_verdict(&bench);
+        cr_assert_eq(status, machine_memory_failures() > 0 ? STATUS_NO_MEMORY : STATUS_OK);
+        machine_reset();
+        if (status == STATUS_OK)
+            bench_turn(&bench);
+        cr_assert_eq(journal_memory_count(bench.journal, RECORD_SEALED, 2), status == STATUS_OK);
+        manifest_destroy(&manifest);
+        bench_close(&bench);
+    }
+    cr_assert_gt(turn, 10, "%u allocations were to fail", turn);
+}
+
 /* Published with this journal, void or sealed otherwise with another one: no recovery joins them,
  * so that none is advised. */
 Test(broker_recover_draws, ends_where_a_store_has_another_end_of_a_draw_that_is_over, .timeout = 10)
