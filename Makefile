@@ -37,9 +37,9 @@ SIM_MAINS := main exhaust
 BENCH := hot_path journal worker_store
 SOCKET := socket socket_open delivery loop loop_batches agency broker worker
 UNIT := status pack bet csv csv_faults batch digest seqset message item manifest outbox \
-    clock log options stop address agency_command agency_hello agency_replies agency_result \
-    agency_sending archive arena barrier batch_faults broker_command broker_digests \
-    broker_draw broker_forget broker_full broker_inventory broker_journal broker_notes \
+    clock log options stop address agency_command agency_digests agency_hello \
+    agency_replies agency_result agency_sending archive arena barrier batch_faults \
+    broker_command broker_digests broker_draw broker_forget broker_full broker_inventory broker_journal broker_notes \
     broker_over broker_races broker_recover broker_recover_draws broker_refusals \
     broker_reports broker_requests broker_seal broker_start broker_stores broker_trust \
     csv_pieces cuts cutter dispatch_model dispatch draw durable fingerprint \

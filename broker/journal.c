@@ -18,9 +18,10 @@
 #include "proto/wire/check.h"
 
 enum {
-    CHECKPOINT_PAGES = 1000, /* SQLite's own default: a WAL of 4 MiB */
-    FOLDER_MODE = 0700,      /* the journal has winners' names and the seed of an open draw */
-    JOURNAL_MODE = 0600,     /* SQLite gives the same to -wal and -shm */
+    CHECKPOINT_PAGES = 1000,     /* SQLite's own default: a WAL of 4 MiB */
+    STEPS_BETWEEN_LOOKS = 10000, /* of SQLite's machine: a few ms */
+    FOLDER_MODE = 0700,          /* the journal has winners' names and the seed of an open draw */
+    JOURNAL_MODE = 0600,         /* SQLite gives the same to -wal and -shm */
 };
 
 /* Makes what was created in this folder durable: a file's own sync does not sync its name. */
@@ -154,13 +155,16 @@ static enum status check_format(struct journal *journal, bool *is_new)
         return STATUS_OK;
     if (strtol(application, NULL, 10) != JOURNAL_APPLICATION) {
         (void)snprintf(journal->problem, sizeof(journal->problem),
-                       "'%s' is a database, but no journal of a broker; choose another --data",
+                       "'%s' is a database, but no journal of a broker; choose another --data, or, "
+                       "if it "
+                       "was one, " RECOVER_ADVICE,
                        journal->path);
         return STATUS_CONFIG;
     }
     if (strtol(format, NULL, 10) != JOURNAL_FORMAT) {
         (void)snprintf(journal->problem, sizeof(journal->problem),
-                       "the journal '%s' has format %s, and this program knows format %d only",
+                       "the journal '%s' has format %s, and this program knows format %d only: "
+                       "go on with the program that has written it, or " RECOVER_ADVICE,
                        journal->path, format, JOURNAL_FORMAT);
         return STATUS_CONFIG;
     }
@@ -181,6 +185,34 @@ static enum status make_file(struct journal *journal)
     (void)snprintf(journal->problem, sizeof(journal->problem), "cannot create the journal '%s': %s",
                    journal->path, strerror(errno));
     return errno == ENOSPC ? STATUS_FULL : STATUS_CANNOT_CREATE;
+}
+
+/* Ends a transaction that has failed; its own error, if it has one, changes nothing any more. */
+static void roll_back(struct journal *journal)
+{
+    if (sqlite3_get_autocommit(journal->database) == 0)
+        (void)sqlite3_exec(journal->database, "ROLLBACK", NULL, NULL, NULL);
+}
+
+/* SQLite's progress handler. returns 1: what runs ends. */
+static int look_for_end(void *owner)
+{
+    struct journal *journal = owner;
+    return !journal->patience.goes_on(journal->patience.owner);
+}
+
+/* Whether the file is as brokers have left it, in a transaction that only reads: of all that it
+ * takes no other broker notices anything. */
+static enum status verify(struct journal *journal)
+{
+    if (journal->patience.goes_on != NULL)
+        sqlite3_progress_handler(journal->database, STEPS_BETWEEN_LOOKS, look_for_end, journal);
+    enum status status = sql_execute(journal, "read", "BEGIN");
+    if (status == STATUS_OK)
+        status = checksum_verify(journal);
+    sqlite3_progress_handler(journal->database, 0, NULL, NULL);
+    roll_back(journal); /* there is nothing to commit */
+    return status;
 }
 
 static enum status open_database(struct journal *journal)
@@ -210,7 +242,12 @@ static enum status open_database(struct journal *journal)
         return STATUS_CONFIG;
     }
     (void)sqlite3_wal_hook(journal->database, count_wal_pages, journal);
-    status = checksum_open(journal);
+    /* Nothing of it lands in another folder. */
+    status = sql_execute(journal, "open", "PRAGMA temp_store = MEMORY");
+    if (status == STATUS_OK)
+        status = checksum_open(journal);
+    if (status == STATUS_OK && !is_new)
+        status = verify(journal);
     if (status != STATUS_OK)
         return status;
     return sql_execute(journal, "open",
@@ -226,17 +263,27 @@ static void commit_late(struct journal *journal)
         (void)sqlite3_exec(journal->database, "COMMIT", NULL, NULL, NULL);
 }
 
+/* What is written to files that have lost their names is gone when the broker ends. */
+static enum status check_names(struct journal *journal)
+{
+    char log[PATH_BYTES_MAX + 8];
+    int has_moved = 0;
+    (void)snprintf(log, sizeof(log), "%s-wal", journal->path);
+    (void)sqlite3_file_control(journal->database, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved);
+    if (has_moved == 0 && access(log, F_OK) == 0)
+        return STATUS_OK;
+    (void)snprintf(journal->problem, sizeof(journal->problem),
+                   "the journal '%s', or its -wal, was moved or deleted while the broker runs: put "
+                   "it back and start again, or " RECOVER_ADVICE,
+                   journal->path);
+    return STATUS_IO;
+}
+
 static enum status begin(struct journal *journal)
 {
     commit_late(journal);
-    return sql_execute(journal, "lock", "BEGIN IMMEDIATE");
-}
-
-/* Ends a transaction that has failed; its own error, if it has one, changes nothing any more. */
-static void roll_back(struct journal *journal)
-{
-    if (sqlite3_get_autocommit(journal->database) == 0)
-        (void)sqlite3_exec(journal->database, "ROLLBACK", NULL, NULL, NULL);
+    enum status status = sql_execute(journal, "lock", "BEGIN IMMEDIATE");
+    return status == STATUS_OK ? check_names(journal) : status;
 }
 
 /* A commit that failed for another reason than a full disk may be on the disk or not: never
@@ -281,7 +328,7 @@ static enum status take_epoch(struct journal *journal, const struct id *id)
     return status == STATUS_OK ? sql_run(journal, SQL_DELETE_UNPUBLISHED, NULL) : status;
 }
 
-/* The first transaction: tables if there are none, statements, the checksum, epoch. */
+/* The first transaction that writes: tables if there are none, triggers, statements, epoch. */
 static enum status begin_epoch(struct journal *journal, const struct id *id)
 {
     enum status status = begin(journal);
@@ -291,12 +338,10 @@ static enum status begin_epoch(struct journal *journal, const struct id *id)
     status = check_format(journal, &is_new); /* anew: another process may have been faster */
     if (status == STATUS_OK && is_new)
         status = sql_create_tables(journal);
-    if (status == STATUS_OK && is_new)
-        status = checksum_create(journal);
+    if (status == STATUS_OK)
+        status = checksum_begin(journal);
     if (status == STATUS_OK)
         status = sql_prepare(journal);
-    if (status == STATUS_OK)
-        status = checksum_verify(journal);
     if (status == STATUS_OK)
         status = take_epoch(journal, id);
     if (status != STATUS_OK) {

@@ -23,19 +23,22 @@ struct journal_patience {
     /* Waits for slice_ms, or shorter. in: waited_ms: for this transaction so far. returns false:
      * the program is to end, and so is the waiting. Not called where ms is 0. */
     bool (*wait)(void *owner, int64_t waited_ms, int64_t slice_ms);
+    /* Asked every few ms while the file is looked at, which may take seconds. returns false: as
+     * above. NULL: it is looked at to the end. */
+    bool (*goes_on)(void *owner);
     void *owner; /* borrowed, as long as the journal is open */
 };
 
 /* Opens folder/journal.sqlite, or makes folder and journal, and takes the epoch: its number + 1,
  * or 1, with this id. Deletes the winner pages of draws that are not published. All of it is
  * durable at the return.
- * Looks before that whether the rows are those that were written (journal_checksum.h): reads all of
- * them.
+ * Looks before that whether the file is as brokers have left it (journal_checksum.h): reads all of
+ * it.
  * in: id: random; patience: copied.
  * out: journal and epoch; on errors problem: one sentence for the user, problem_bytes with its
  * NUL.
  * errors: BUSY: another process is inside its own transaction (it is named): nothing is decided;
- *         INTERRUPTED: the same, and patience.wait has answered false; FULL; CONFIG: the file is
+ *         INTERRUPTED: patience has answered false; FULL; CONFIG: the file is
  *         no journal, or of a format that is not known; CANNOT_CREATE; SYNC; IO, also where it is
  *         damaged; NO_MEMORY. */
 enum status journal_open(const char *folder, const struct id *id,

@@ -2,7 +2,7 @@
  * back. */
 #include <stdio.h>
 
-#include "broker/journal_sql.h"
+#include "broker/journal_checksum.h"
 #include "proto/wire/check.h"
 #include "proto/wire/item.h"
 
@@ -214,7 +214,9 @@ static enum status write_published(struct journal *journal, const struct record 
     enum status status = run_change(journal, SQL_PUBLISH);
     if (status == STATUS_OK)
         status = run_for_draw(journal, SQL_PUBLISH_RESULTS, record->draw);
-    return status == STATUS_OK ? run_for_draw(journal, SQL_PUBLISH_RANKS, record->draw) : status;
+    if (status == STATUS_OK)
+        status = run_for_draw(journal, SQL_PUBLISH_RANKS, record->draw);
+    return status == STATUS_OK ? checksum_add_winners(journal, record->draw) : status;
 }
 
 static enum status write_void(struct journal *journal, const struct record *record)
@@ -224,8 +226,20 @@ static enum status write_void(struct journal *journal, const struct record *reco
     return status == STATUS_OK ? run_for_draw(journal, SQL_DROP_WINNERS, record->draw) : status;
 }
 
-/* The epoch is raised under the id that this process took it with; the trigger deletes the draws.
- */
+static enum status delete_draws(struct journal *journal, uint32_t first)
+{
+    static const char *const tables[] = {"draws",   "roster",  "plans", "declarations", "decisions",
+                                         "members", "winners", "ranks", "results"};
+    enum status status = checksum_remove_winners(journal, first);
+    for (size_t i = 0; status == STATUS_OK && i < sizeof tables / sizeof *tables; i++) {
+        char text[64];
+        (void)snprintf(text, sizeof text, "DELETE FROM %s WHERE draw >= %u", tables[i], first);
+        status = sql_execute(journal, "write", text);
+    }
+    return status;
+}
+
+/* The epoch is raised under the id that this process took it with. */
 static enum status write_recovered(struct journal *journal, const struct record *record)
 {
     sqlite3_stmt *use = sql_use(journal, SQL_TAKE_EPOCH);
@@ -235,7 +249,8 @@ static enum status write_recovered(struct journal *journal, const struct record 
     if (status != STATUS_OK)
         return status;
     journal->epoch.number = record->recovered_epoch;
-    return run_for_draw(journal, SQL_RECOVER, record->draw);
+    status = run_for_draw(journal, SQL_RECOVER, record->draw);
+    return status == STATUS_OK ? delete_draws(journal, record->draw) : status;
 }
 
 enum status journal_write_record(struct journal *journal, const struct record *record)

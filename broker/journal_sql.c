@@ -15,7 +15,7 @@
  * SQLite's signed ones with the same bits. `digests` has [digest, bets as big-endian u32] of
  * each batch in order of seq. A row of `winners` is a run of one batch's winners as one page
  * brought them; `row` is its first one's. */
-static const char SCHEMA[] =
+const char SQL_SCHEMA[] =
     "CREATE TABLE epoch(only INTEGER PRIMARY KEY CHECK(only = 1), number INTEGER NOT NULL,"
     " id BLOB NOT NULL) STRICT;"
     "CREATE TABLE stores(place INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE) STRICT;"
@@ -48,12 +48,8 @@ static const char SCHEMA[] =
     " PRIMARY KEY(draw, agency)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE recovered(only INTEGER PRIMARY KEY CHECK(only = 1),"
     " draw INTEGER NOT NULL) STRICT;"
-    "CREATE TRIGGER recover AFTER INSERT ON recovered BEGIN"
-    " DELETE FROM draws WHERE draw >= NEW.draw; DELETE FROM roster WHERE draw >= NEW.draw;"
-    " DELETE FROM plans WHERE draw >= NEW.draw; DELETE FROM declarations WHERE draw >= NEW.draw;"
-    " DELETE FROM decisions WHERE draw >= NEW.draw; DELETE FROM members WHERE draw >= NEW.draw;"
-    " DELETE FROM winners WHERE draw >= NEW.draw; DELETE FROM ranks WHERE draw >= NEW.draw;"
-    " DELETE FROM results WHERE draw >= NEW.draw; END;";
+    "CREATE TABLE checksum(only INTEGER PRIMARY KEY CHECK(only = 1),"
+    " value INTEGER NOT NULL) STRICT;";
 
 /* Those that a draw is made with: after a decision, its members alone. */
 #define AGENCIES_OF_DRAW                                         \
@@ -65,8 +61,14 @@ static const char SCHEMA[] =
  * winners has its rank kept: a page begins at most 63 rows behind one. */
 static const char *const SQL[STATEMENTS_COUNT] = {
     [SQL_READ_CHECKSUM] = "SELECT value FROM checksum",
+    [SQL_WRITE_CHECKSUM] = "UPDATE checksum SET value = ?1",
+    [SQL_SUM_WINNERS] =
+        "SELECT row_added(0, 'winners', place, draw, question, agency, seq, row, items, body)"
+        " FROM winners WHERE draw BETWEEN ?1 AND ?2"
+        " AND draw IN (SELECT draw FROM draws WHERE phase = 3)",
     [SQL_READ_EPOCH] = "SELECT number, id FROM epoch",
-    [SQL_TAKE_EPOCH] = "INSERT OR REPLACE INTO epoch VALUES(1, ?1, ?2)",
+    [SQL_TAKE_EPOCH] = "INSERT INTO epoch VALUES(1, ?1, ?2) ON CONFLICT(only)"
+                       " DO UPDATE SET number = excluded.number, id = excluded.id",
     [SQL_DELETE_UNPUBLISHED] =
         "DELETE FROM winners WHERE draw NOT IN (SELECT draw FROM draws WHERE phase = 3)",
     [SQL_ADD_STORE] = "INSERT INTO stores(id) VALUES(?1)",
@@ -96,7 +98,8 @@ static const char *const SQL[STATEMENTS_COUNT] = {
     [SQL_VOID] = "INSERT INTO draws(draw, phase) VALUES(?1, 4)"
                  " ON CONFLICT(draw) DO UPDATE SET phase = 4 WHERE phase <> 3",
     [SQL_DROP_WINNERS] = "DELETE FROM winners WHERE draw = ?1",
-    [SQL_RECOVER] = "INSERT OR REPLACE INTO recovered VALUES(1, ?1)",
+    [SQL_RECOVER] = "INSERT INTO recovered VALUES(1, ?1) ON CONFLICT(only)"
+                    " DO UPDATE SET draw = excluded.draw",
     [SQL_READ_RECOVERED] = "SELECT draw FROM recovered",
     [SQL_READ_STORES] = "SELECT id FROM stores ORDER BY place",
     [SQL_READ_DRAWS] = "SELECT draw, phase, range_first, range_last, is_given, given, seed,"
@@ -190,10 +193,6 @@ static enum status translate(int answer, int system_errno)
     }
 }
 
-#define RECOVER_ADVICE                                           \
-    "move its folder (--data) away and start with --recover N, " \
-    "N being how many stores there are"
-
 enum status sql_fail(struct journal *journal, const char *doing, int answer)
 {
     sqlite3 *database = journal->database;
@@ -202,6 +201,14 @@ enum status sql_fail(struct journal *journal, const char *doing, int answer)
     enum status status = translate(answer, system_errno);
     if (status == STATUS_BUSY)
         return name_holder(journal);
+    /* Its head says that nobody writes it, its mode that we may. */
+    if (answer == SQLITE_READONLY && access(journal->path, W_OK) == 0)
+        return sql_fail_damaged(journal, "its head is not the one that a broker has written");
+    if (answer == SQLITE_INTERRUPT) {
+        (void)snprintf(journal->problem, sizeof(journal->problem),
+                       "told to end while the journal '%s' was looked at", journal->path);
+        return STATUS_INTERRUPTED;
+    }
     bool is_latest = database != NULL && sqlite3_extended_errcode(database) == answer;
     bool is_damaged = (answer & 0xff) == SQLITE_CORRUPT || (answer & 0xff) == SQLITE_CONSTRAINT;
     const char *advice = is_damaged ? "; " RECOVER_ADVICE : "";
@@ -215,12 +222,12 @@ enum status sql_fail(struct journal *journal, const char *doing, int answer)
     return status;
 }
 
-enum status sql_fail_damaged(struct journal *journal)
+enum status sql_fail_damaged(struct journal *journal, const char *what)
 {
     (void)snprintf(journal->problem, sizeof(journal->problem),
-                   "the journal '%s' is damaged, or another program has changed it: its rows are "
-                   "not those that a broker has written (checksum); " RECOVER_ADVICE,
-                   journal->path);
+                   "the journal '%s' is damaged, or another program has changed it: "
+                   "%s; " RECOVER_ADVICE,
+                   journal->path, what);
     return STATUS_IO;
 }
 
@@ -236,7 +243,10 @@ enum status sql_create_tables(struct journal *journal)
     (void)snprintf(head, sizeof(head), "PRAGMA application_id = %d; PRAGMA user_version = %d;",
                    JOURNAL_APPLICATION, JOURNAL_FORMAT);
     enum status status = sql_execute(journal, "create", head);
-    return status == STATUS_OK ? sql_execute(journal, "create", SCHEMA) : status;
+    if (status == STATUS_OK)
+        status = sql_execute(journal, "create", SQL_SCHEMA);
+    return status == STATUS_OK ? sql_execute(journal, "create", "INSERT INTO checksum VALUES(1, 0)")
+                               : status;
 }
 
 enum status sql_prepare(struct journal *journal)

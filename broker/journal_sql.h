@@ -14,9 +14,16 @@ enum {
     ENTRIES_AT_ONCE = 1024,         /* 36 KiB: the pieces in which a blob of them is moved */
 };
 
+/* What to do where the journal is none any more. */
+#define RECOVER_ADVICE                                           \
+    "move its folder (--data) away and start with --recover N, " \
+    "N being how many stores there are"
+
 /* Every statement, prepared once. Their SQL stands in journal_sql.c under the same name. */
 enum statement {
     SQL_READ_CHECKSUM,
+    SQL_WRITE_CHECKSUM,
+    SQL_SUM_WINNERS,
     SQL_READ_EPOCH,
     SQL_TAKE_EPOCH,
     SQL_DELETE_UNPUBLISHED,
@@ -56,7 +63,8 @@ enum statement {
 struct journal {
     sqlite3 *database;                         /* owned */
     sqlite3_stmt *statement[STATEMENTS_COUNT]; /* owned */
-    struct hasher *hasher;                     /* owned; the checksum's */
+    sqlite3 *model;        /* owned; the tables that the file has to have (journal_checksum.c) */
+    struct hasher *hasher; /* owned; the checksum's */
     struct journal_patience patience;
     int64_t waited_ms;   /* for the lock of the transaction that begins */
     bool is_stopped;     /* patience.wait has answered false */
@@ -67,7 +75,10 @@ struct journal {
     char problem[PATH_BYTES_MAX + TEXT_BYTES_MAX];
 };
 
-/* Makes the tables of JOURNAL_FORMAT. errors: as SQLite's. */
+/* The tables and indexes of JOURNAL_FORMAT, to the letter. */
+extern const char SQL_SCHEMA[];
+
+/* Makes them. errors: as SQLite's. */
 enum status sql_create_tables(struct journal *journal);
 enum status sql_prepare(struct journal *journal);
 void sql_finalize(struct journal *journal);
@@ -75,9 +86,9 @@ void sql_finalize(struct journal *journal);
 /* Says what SQLite's answer means, and keeps a sentence: "cannot DOING the journal 'PATH': …". */
 enum status sql_fail(struct journal *journal, const char *doing, int answer);
 
-/* The file's form is good, but its rows are not those that were written. returns IO, and keeps a
- * sentence that says what to do. */
-enum status sql_fail_damaged(struct journal *journal);
+/* The file is not as brokers have left it. in: what: a clause. returns IO, and keeps a sentence
+ * that says what to do. */
+enum status sql_fail_damaged(struct journal *journal, const char *what);
 
 /* Runs one or several statements without results. */
 enum status sql_execute(struct journal *journal, const char *doing, const char *sql);

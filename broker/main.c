@@ -24,6 +24,7 @@ enum {
 struct waiting {
     int stop; /* descriptor of stop_begin */
     bool is_noted;
+    int64_t looks_since_ms; /* 0: it has not looked */
 };
 
 /* What runs; taken apart in reverse order. */
@@ -47,6 +48,20 @@ static bool wait_for_journal(void *owner, int64_t waited_ms, int64_t slice_ms)
                   "waiting_for: another process, which is inside a transaction of it");
     }
     return !stop_wait(waiting->stop, slice_ms);
+}
+
+/* Asked while the journal is looked at. */
+static bool goes_on(void *owner)
+{
+    struct waiting *waiting = owner;
+    int64_t now_ms = clock_now_ms();
+    if (waiting->looks_since_ms == 0)
+        waiting->looks_since_ms = now_ms;
+    if (now_ms - waiting->looks_since_ms >= WAIT_NOTED_MS && !waiting->is_noted) {
+        waiting->is_noted = true;
+        log_event(LOG_INFO, "journal", LOG_IN_PROGRESS, "checking: whether it is as it was left");
+    }
+    return !stop_wait(waiting->stop, 0);
 }
 
 static enum status restore_record(void *broker, const struct record *record)
@@ -76,7 +91,10 @@ static void advise_about_port(struct parts *parts)
 /* Sockets first: who cannot bind must not take the journal from the broker that has the ports. */
 static enum status begin(struct parts *parts, struct command *command, struct waiting *waiting)
 {
-    const struct journal_patience patience = {JOURNAL_PATIENCE_MS, wait_for_journal, waiting};
+    const struct journal_patience patience = {.ms = JOURNAL_PATIENCE_MS,
+                                              .wait = wait_for_journal,
+                                              .goes_on = goes_on,
+                                              .owner = waiting};
     enum status status =
         loop_create(&command->address, &parts->loop, parts->problem, sizeof(parts->problem));
     if (status == STATUS_BUSY)

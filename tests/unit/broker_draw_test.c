@@ -185,6 +185,18 @@ Test(broker_draw, publishes_to_each_agency_its_own, .timeout = 10)
     cr_assert_eq(item.bet.number, 7);
     winners.winners.agency = 5;
     cr_assert_eq(bench_ask(&bench, &winners, NULL).refused.reason, REFUSAL_EXCLUDED);
+    winners.winners = (struct message_winners){.agency = 4, .from = 1};
+    result = bench_ask(&bench, &winners, &body);
+    cr_assert_eq(result.result.from, 1, "the page that was asked for");
+    cr_assert_eq(body.bytes, 0);
+    struct message poll =
+        {.kind = MESSAGE_POLL,
+         .draw = 1,
+         .poll = {.agency = 4, .incarnation = 1, .attempt = 1, .round = 1, .from = 1}};
+    result = bench_ask(&bench, &poll, &body);
+    cr_assert_eq(result.kind, MESSAGE_RESULT);
+    cr_assert_eq(result.result.from, 0, "a POLL's from is a seq, not a winner");
+    cr_assert_gt(body.bytes, 0);
     cr_assert_eq(bench_poll(&bench, 4, 1).kind, MESSAGE_RESULT, "POLL tells it too");
     bench_close(&bench);
 }

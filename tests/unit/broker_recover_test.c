@@ -74,6 +74,11 @@ Test(broker_recover, goes_on_with_a_sealed_draw_from_a_stores_manifest, .timeout
     cr_assert(digest_is_equal(&sealed->sealed.root, manifest_root(manifest)));
     cr_assert_eq(sealed->sealed.number, 7);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_DECLARATION, 2), 1);
+    cr_assert_eq(bench_lines(&bench,
+                             "draw: 2 | phase: SEALED | epoch: 6 | note: a result of a draw "
+                             "before 2 that",
+                             ""),
+                 1);
 
     struct epoch served = {6, {{1, 0xb0}}};
     bring_store(&bench, 52, 1, &served, items, 3);

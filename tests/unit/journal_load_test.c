@@ -439,3 +439,37 @@ Test(journal_load, refuses_values_that_no_broker_writes, .timeout = 20)
         fixture_end(&fixture);
     }
 }
+
+/* Draw 1 was made without agency 5, by a decision; draw 2 with both, by none; draw 3 without 4. */
+Test(journal_load, knows_who_was_in_each_published_draw, .timeout = 10)
+{
+    static const uint32_t members[] = {4, 5};
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    for (uint32_t draw = 1; draw <= 3; draw++) {
+        add_opened(&fixture, draw);
+        for (uint32_t agency = 4; agency <= 5; agency++) {
+            add_plan(&fixture, draw, agency, 2);
+            add_declaration(&fixture, draw, agency, 0, NULL, NULL);
+        }
+        struct record decision = {.kind = RECORD_DECISION, .draw = draw};
+        decision.decision.action = TIMEOUT_DRAW;
+        decision.decision.members = &members[draw == 3];
+        decision.decision.members_count = 1;
+        if (draw != 2)
+            records_add(fixture.records, &decision);
+        add_sealed(&fixture, draw);
+        add_simple(&fixture, RECORD_PUBLISHED, draw);
+        fixture_write(&fixture);
+    }
+    struct reader *reader = load(&fixture);
+    cr_assert_eq(reader->count, 3 + 3);
+    for (uint32_t draw = 1; draw <= 3; draw++)
+        for (uint32_t agency = 4; agency <= 5; agency++) {
+            struct archived_agency archived;
+            cr_expect_eq(fixture.archive.agency(fixture.archive.owner, draw, agency, &archived),
+                         draw == 2 || agency == members[draw == 3] ? STATUS_OK : STATUS_NOT_FOUND,
+                         "draw %u agency %u", draw, agency);
+        }
+    fixture_end(&fixture);
+}

@@ -194,7 +194,9 @@ static bool count_wait(void *owner, int64_t waited_ms, int64_t slice_ms)
 static enum status open_waiting(struct fixture *fixture, int64_t patience_ms, struct waits *waits)
 {
     const struct id id = {{6}};
-    const struct journal_patience patience = {patience_ms, count_wait, waits};
+    const struct journal_patience patience = {.ms = patience_ms,
+                                              .wait = count_wait,
+                                              .owner = waits};
     waits->waited_ms = 0;
     return journal_open(fixture->folder, &id, &patience, &fixture->journal, &fixture->epoch,
                         fixture->problem, sizeof(fixture->problem));
@@ -258,8 +260,9 @@ Test(journal, names_no_process_where_it_sees_none, .timeout = 20)
     journal_close(&fixture.journal);
     pid_t pid = start_child(begin_and_stand_still, &fixture);
     const struct id id = {{6}};
-    const struct journal_patience patience = {JOURNAL_PATIENCE_MS, end_holder_and_wait_no_longer,
-                                              &pid};
+    const struct journal_patience patience = {.ms = JOURNAL_PATIENCE_MS,
+                                              .wait = end_holder_and_wait_no_longer,
+                                              .owner = &pid};
     cr_assert_eq(journal_open(fixture.folder, &id, &patience, &fixture.journal, &fixture.epoch,
                               fixture.problem, sizeof(fixture.problem)),
                  STATUS_INTERRUPTED);
@@ -298,7 +301,8 @@ Test(journal, refuses_a_format_that_it_does_not_know, .timeout = 10)
     journal_close(&fixture.journal);
     fixture_rot(&fixture, "PRAGMA user_version = 1");
     cr_assert_eq(fixture_open(&fixture, 2), STATUS_CONFIG);
-    cr_assert_not_null(strstr(fixture.problem, "has format 1, and this program knows format 2"));
+    cr_assert_not_null(
+        strstr(fixture.problem, "has format 1, and this program knows format 2 only: go on with"));
     fixture_rot(&fixture, "PRAGMA user_version = 2");
     fixture_reopen(&fixture, 2);
     cr_assert_eq(fixture.epoch.number, 2);
@@ -314,6 +318,43 @@ Test(journal, refuses_a_database_of_somebody_else, .timeout = 10)
     cr_assert_eq(fixture_open(&fixture, 2), STATUS_CONFIG);
     cr_assert_not_null(strstr(fixture.problem, "no journal of a broker; choose another --data"));
     fixture_end(&fixture);
+}
+
+/* Its head tells the version that may write it: a byte of it is another one. */
+Test(journal, refuses_a_head_that_no_broker_has_written, .timeout = 10)
+{
+    struct fixture fixture;
+    char path[128];
+    fixture_begin(&fixture);
+    journal_close(&fixture.journal);
+    snprintf(path, sizeof(path), "%s/journal.sqlite", fixture.folder);
+    int descriptor = open(path, O_WRONLY);
+    cr_assert_eq(pwrite(descriptor, "\x12", 1, 18), 1);
+    close(descriptor);
+    cr_assert_eq(fixture_open(&fixture, 2), STATUS_IO, "%s", fixture.problem);
+    cr_expect_not_null(strstr(fixture.problem, "start with --recover N"), "%s", fixture.problem);
+    fixture_end(&fixture);
+}
+
+/* What is written there nobody finds again. */
+Test(journal, writes_nothing_to_files_that_have_lost_their_names, .timeout = 10)
+{
+    static const char *const names[] = {"journal.sqlite", "journal.sqlite-wal"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct fixture fixture;
+        char path[128];
+        fixture_begin(&fixture);
+        add_store(&fixture, 1);
+        fixture_write(&fixture);
+        snprintf(path, sizeof(path), "%s/%s", fixture.folder, names[i]);
+        cr_assert_eq(unlink(path), 0);
+        add_store(&fixture, 2);
+        cr_expect_eq(fixture_try(&fixture), STATUS_IO, "%s", names[i]);
+        cr_expect_not_null(strstr(journal_problem(fixture.journal),
+                                  "was moved or deleted while the broker runs"),
+                           "%s", journal_problem(fixture.journal));
+        fixture_end(&fixture);
+    }
 }
 
 Test(journal, refuses_a_file_that_is_no_database, .timeout = 10)

@@ -152,8 +152,31 @@ Test(progress, says_that_everything_was_sent_where_the_result_comes_in_the_same_
     turn();
     stage_finish(&stage, 1, 2);
     publish();
-    cr_assert_not_null(strstr(text, "apuesta_enviada | result: success | cantidad: 20 "), "%s",
-                       text);
+    const char *sent = strstr(text, "apuesta_enviada | result: success | cantidad: 20 ");
+    cr_assert_not_null(sent, "%s", text);
+    cr_assert_lt(sent, strstr(text, "consulta_ganadores | result: success"), "%s", text);
+}
+
+/* The end of the file is read, one batch is on its way. */
+Test(progress, tells_what_it_waits_for_while_it_declares)
+{
+    stage_all_sent(&stage, 3);
+    stage_tell(&stage, 1, 2, 2, 1);
+    cr_assert_eq(agency_state(stage.agency), AGENCY_DECLARING);
+    turn();
+    expect_line("apuesta_enviada | result: in_progress | cantidad: 30 | batches: 3 | durable: 2 | "
+                "waiting_for: the acknowledgement of 1 batches\n");
+}
+
+/* FINISHED, and a store is away before anything was said of it. */
+Test(progress, says_nothing_of_a_success_where_a_batch_is_durable_no_more)
+{
+    stage_all_sent(&stage, 3);
+    stage_finish(&stage, 1, 2);
+    cr_assert_eq(agency_state(stage.agency), AGENCY_WAITING);
+    turn();
+    expect_line("consulta_ganadores | result: in_progress");
+    cr_assert_null(strstr(text, "apuesta_enviada | result: success"), "%s", text);
 }
 
 /* The result may be that of another file, in which there is nobody who has won. */

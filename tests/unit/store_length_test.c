@@ -5,10 +5,12 @@
 #include <fcntl.h>
 #include <lmdb.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 
 #include "tests/unit/folder.h"
 #include "tests/unit/store_contract.h"
+#include "worker/lmdb_space.h"
 #include "worker/store_lmdb.h"
 
 enum { PAGE_BYTES = 4096, BATCHES = 20 };
@@ -22,6 +24,26 @@ int fallocate(int descriptor, int mode, off_t offset, off_t length)
         return -1;
     }
     return (int)syscall(SYS_fallocate, descriptor, mode, offset, length);
+}
+
+static bool is_disk_full;
+static int lengthen_errno;
+
+int fstatvfs(int descriptor, struct statvfs *disk)
+{
+    (void)descriptor;
+    *disk = (struct statvfs){.f_frsize = PAGE_BYTES, .f_bavail = is_disk_full ? 1 : 1 << 20};
+    return 0;
+}
+
+int ftruncate(int descriptor, off_t length)
+{
+    if (lengthen_errno != 0) {
+        errno = lengthen_errno;
+        lengthen_errno = errno == EINTR ? 0 : lengthen_errno;
+        return -1;
+    }
+    return (int)syscall(SYS_ftruncate, descriptor, length);
 }
 
 static char problem[512];
@@ -196,4 +218,86 @@ Test(store_length, takes_a_lock_file_of_any_length)
         store_close(&store);
     }
     folder_destroy(&folder);
+}
+
+/* -- without fallocate, step by step -- */
+
+struct grown {
+    struct folder folder;
+    MDB_env *env;
+    struct lmdb_space space;
+};
+
+static void grown_begin(struct grown *grown)
+{
+    cannot_allocate = true;
+    grown->folder = folder_create();
+    make_store(&grown->folder);
+    cr_assert_eq(mdb_env_create(&grown->env), 0);
+    cr_assert_eq(mdb_env_open(grown->env, grown->folder.path, 0, 0600), 0);
+}
+
+static void grown_end(struct grown *grown)
+{
+    mdb_env_close(grown->env);
+    folder_destroy(&grown->folder);
+}
+
+static uint64_t file_bytes(const struct grown *grown)
+{
+    return (uint64_t)size_of(folder_file(&grown->folder, "data.mdb"));
+}
+
+Test(store_length, is_never_shorter_than_its_map)
+{
+    struct grown grown;
+    grown_begin(&grown);
+    cr_assert_eq(lmdb_space_begin(&grown.space, grown.env, 1 << 20), STATUS_OK);
+    for (int step = 0; step < 3; step++) {
+        uint64_t before = grown.space.allocated_bytes;
+        grown.space.has_been_full = true;
+        cr_assert_eq(lmdb_space_prepare(&grown.space, STORE_RESERVE), STATUS_OK);
+        cr_expect_gt(grown.space.allocated_bytes, before);
+        cr_expect_geq(file_bytes(&grown), grown.space.allocated_bytes, "step %d", step);
+        cr_expect_geq(file_bytes(&grown), grown.space.map_bytes, "step %d", step);
+    }
+    grown_end(&grown);
+}
+
+Test(store_length, never_shrinks)
+{
+    struct grown grown;
+    grown_begin(&grown);
+    uint64_t whole = file_bytes(&grown);
+    is_disk_full = true;
+    cr_assert_eq(lmdb_space_begin(&grown.space, grown.env, 1 << 20), STATUS_OK);
+    cr_expect_lt(grown.space.allocated_bytes, whole, "there may be holes, and no room for them");
+    cr_assert_eq(lmdb_space_prepare(&grown.space, STORE_COMMON), STATUS_OK);
+    cr_expect_lt(grown.space.allocated_bytes, whole);
+    is_disk_full = false;
+    cr_assert_eq(lmdb_space_prepare(&grown.space, STORE_COMMON), STATUS_OK);
+    cr_expect_geq(file_bytes(&grown), whole);
+    grown_end(&grown);
+}
+
+Test(store_length, says_why_it_cannot_be_lengthened)
+{
+    struct grown grown;
+    grown_begin(&grown);
+    cr_assert_eq(lmdb_space_begin(&grown.space, grown.env, 1 << 20), STATUS_OK);
+    uint64_t before = grown.space.allocated_bytes;
+    static const int full[] = {ENOSPC, EDQUOT, EFBIG};
+    for (size_t i = 0; i < sizeof full / sizeof *full; i++) {
+        lengthen_errno = full[i];
+        grown.space.has_been_full = true;
+        cr_expect_eq(lmdb_space_prepare(&grown.space, STORE_COMMON), STATUS_OK, "as full");
+        cr_expect_eq(grown.space.allocated_bytes, before);
+    }
+    lengthen_errno = EIO;
+    grown.space.has_been_full = true;
+    cr_expect_eq(lmdb_space_prepare(&grown.space, STORE_COMMON), STATUS_IO);
+    lengthen_errno = EINTR;
+    cr_expect_eq(lmdb_space_prepare(&grown.space, STORE_COMMON), STATUS_OK);
+    cr_expect_gt(grown.space.allocated_bytes, before);
+    grown_end(&grown);
 }
