@@ -65,8 +65,8 @@ static void say_sending(struct progress *progress, const struct agency *agency, 
     if (state == AGENCY_WAITING)
         say_sent(progress, agency);
     agency_count(agency, &counts);
-    bool is_sending = state == AGENCY_SENDING || state == AGENCY_READING ||
-                      state == AGENCY_DECLARING || state == AGENCY_WAITING;
+    bool is_sending =
+        state == AGENCY_SENDING || state == AGENCY_READING || state == AGENCY_DECLARING;
     bool has_moved = counts.batches_durable != progress->durable ||
                      counts.batches_in_flight != progress->in_flight;
     if (!is_sending || progress->has_said_sent || counts.batches_in_flight == 0 ||

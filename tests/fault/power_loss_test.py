@@ -12,10 +12,6 @@ from fault import AGENCIES, Cluster, FaultCase, IS_ROOT, fast, scan
 from phases import HeldDraw
 from power import Image
 
-# A broker that starts after the draw does not know who has left: it stays that long for agencies
-# that are started again, also where the disk of all of them stands still for seconds.
-LINGER_S = 15
-
 
 @unittest.skipUnless(IS_ROOT, "needs root")
 class PowerLoss(FaultCase):
@@ -23,8 +19,7 @@ class PowerLoss(FaultCase):
     def machine(self, phase, **changes):
         """A draw held in its phase, all of whose disks lose their power together."""
         with contextlib.ExitStack() as stack:
-            cluster = stack.enter_context(Cluster(agencies=AGENCIES, winning_number=NUMBER,
-                                                  linger=LINGER_S))
+            cluster = stack.enter_context(Cluster(agencies=AGENCIES, winning_number=NUMBER))
             first = Image(cluster.path("store-0"), 256)
             self.images = [stack.enter_context(first)]
             for name, mib in (("store-1", 256), ("broker", 64), ("out", 16)):

@@ -23,6 +23,9 @@ BIN = os.environ.get("SORTEO_BIN", os.path.join(ROOT, "build", "bin"))
 REAL_INPUT = os.environ.get("SORTEO_INPUT", os.path.join(os.path.dirname(ROOT), "shared", "data"))
 DEADLINE_S = 60.0
 STOP_S = 5.0  # what a program has to end after SIGTERM
+# A broker that starts after the draw does not know who has left: it stays that long for agencies
+# that are started again, also where the disk of all of them stands still for seconds.
+LINGER_S = 15
 SAMPLES = os.path.join(ROOT, "build", "samples")
 
 
@@ -218,7 +221,8 @@ class Cluster:
         return process
 
     def broker(self, **options):
-        merged = {"port": self.port, "data": self.path("broker"), "linger": 15}
+        merged = {"port": self.port, "data": self.path("broker"),
+                  "linger": LINGER_S}
         merged.update(self.broker_options)
         merged.update(options)
         return self.start("broker", "sorteo-broker", flags(merged))
