@@ -355,6 +355,13 @@ Test(journal_load, a_recovery_raises_the_epoch_and_replaces_its_draw_and_later_o
         cr_assert_eq(reader->record[index].kind, kinds[index], "record %u", index);
     cr_assert_eq(reader->record[1].draw, 2);
     cr_assert_eq(reader->record[5].plan.agency, 9, "draw 2 was replaced");
+    recovered.draw = 1;
+    recovered.recovered_epoch = 90;
+    records_add(fixture.records, &recovered);
+    fixture_write(&fixture);
+    reader = load(&fixture);
+    cr_assert_eq(reader->count, 2);
+    cr_assert_eq(reader->record[1].draw, 1, "the last one counts");
     fixture_end(&fixture);
 }
 
