@@ -156,8 +156,7 @@ static enum status check_format(struct journal *journal, bool *is_new)
     if (strtol(application, NULL, 10) != JOURNAL_APPLICATION) {
         (void)snprintf(journal->problem, sizeof(journal->problem),
                        "'%s' is a database, but no journal of a broker; choose another --data, or, "
-                       "if it "
-                       "was one, " RECOVER_ADVICE,
+                       "if it was one, " RECOVER_ADVICE,
                        journal->path);
         return STATUS_CONFIG;
     }

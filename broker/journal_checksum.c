@@ -93,20 +93,26 @@ static void row_removed(sqlite3_context *context, int count, sqlite3_value **arg
     "'CREATE TEMP TRIGGER checksum_" event "_' || name || ' AFTER " event " ON main.' || name" \
     " || ' BEGIN UPDATE checksum SET value = " sum "; END;'"
 
+#define ON_INSERT TRIGGER("INSERT", ADDED)
+#define ON_DELETE TRIGGER("DELETE", REMOVED("value"))
+#define ON_UPDATE TRIGGER("UPDATE", REMOVED(ADDED))
+
+#define TABLES_BUT(names) \
+    " FROM sqlite_schema AS tables WHERE type = 'table' AND name NOT IN " names
+
 /* One text: every trigger's. */
-static const char TRIGGERS[] = "SELECT group_concat(" TRIGGER("INSERT", ADDED) " || " TRIGGER(
-    "DELETE", REMOVED("value")) " || " TRIGGER("UPDATE",
-                                               REMOVED(ADDED)) ", '') FROM sqlite_schema AS tables"
-                                                               " WHERE type = 'table' AND name NOT "
-                                                               "IN ('checksum', 'winners')";
+static const char TRIGGERS[] = "SELECT group_concat(" ON_INSERT " || " ON_DELETE " || " ON_UPDATE
+                               ", '')" TABLES_BUT("('checksum', 'winners')");
+
+#define PUBLISHED " WHERE draw IN (SELECT draw FROM draws WHERE phase = 3)"
+
+/* A row for each row of one table. */
+#define SUM "'SELECT row_added(0, ''' || name || ''', ' || " COLUMNS("") " || ') FROM ' || name"
 
 /* One text: a statement with a row for each row that is covered. */
 static const char ROWS[] =
-    "SELECT group_concat('SELECT row_added(0, ''' || name || ''', ' || " COLUMNS(
-        "") " || ') FROM ' || name || CASE name WHEN 'winners'"
-            "  THEN ' WHERE draw IN (SELECT draw FROM draws WHERE phase = 3)' ELSE '' END, ' UNION "
-            "ALL ')"
-            " FROM sqlite_schema AS tables WHERE type = 'table' AND name <> 'checksum'";
+    "SELECT group_concat(" SUM " || CASE name WHEN 'winners' THEN '" PUBLISHED "' ELSE '' END,"
+    " ' UNION ALL ')" TABLES_BUT("('checksum')");
 
 /* The tables as a new file would have them. */
 static enum status make_model(struct journal *journal)
