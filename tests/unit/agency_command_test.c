@@ -3,6 +3,7 @@
 #include "agency/command.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,7 @@ static void begin(void)
 
 TestSuite(command, .init = begin, .timeout = 10);
 
-enum { ARGUMENTS_MAX = 14 };
+enum { ARGUMENTS_MAX = 14, ARGUMENT_BYTES_MAX = 512 };
 
 #define NEEDED "--broker=b", "--id=3", "--input=in", "--output=out"
 
@@ -21,9 +22,13 @@ static const struct command *read_arguments(const char *const arguments[ARGUMENT
 {
     static struct command command;
     static char *argv[ARGUMENTS_MAX + 2] = {"sorteo-agency"};
+    static char room[ARGUMENTS_MAX][ARGUMENT_BYTES_MAX]; /* the command borrows what is text */
     int argc = 1;
-    for (int index = 0; index < ARGUMENTS_MAX && arguments[index] != NULL; index++)
-        argv[argc++] = strdup(arguments[index]);
+    for (int index = 0; index < ARGUMENTS_MAX && arguments[index] != NULL; index++) {
+        int bytes = snprintf(room[index], ARGUMENT_BYTES_MAX, "%s", arguments[index]);
+        cr_assert_lt(bytes, ARGUMENT_BYTES_MAX);
+        argv[argc++] = room[index];
+    }
     argv[argc] = NULL;
     agency_command_read(argc, argv, &command);
     return &command;

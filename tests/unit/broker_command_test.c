@@ -3,6 +3,7 @@
 #include "broker/command.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static void begin(void)
@@ -12,15 +13,19 @@ static void begin(void)
 
 TestSuite(command, .init = begin, .timeout = 10);
 
-enum { ARGUMENTS_MAX = 8 };
+enum { ARGUMENTS_MAX = 8, ARGUMENT_BYTES_MAX = 512 };
 
 static struct command *read_arguments(const char *const arguments[ARGUMENTS_MAX])
 {
     static struct command command;
     static char *argv[ARGUMENTS_MAX + 2] = {"sorteo-broker"};
+    static char room[ARGUMENTS_MAX][ARGUMENT_BYTES_MAX]; /* the command borrows what is text */
     int argc = 1;
-    for (int index = 0; index < ARGUMENTS_MAX && arguments[index] != NULL; index++)
-        argv[argc++] = strdup(arguments[index]);
+    for (int index = 0; index < ARGUMENTS_MAX && arguments[index] != NULL; index++) {
+        int bytes = snprintf(room[index], ARGUMENT_BYTES_MAX, "%s", arguments[index]);
+        cr_assert_lt(bytes, ARGUMENT_BYTES_MAX);
+        argv[argc++] = room[index];
+    }
     argv[argc] = NULL;
     broker_command_read(argc, argv, &command);
     return &command;

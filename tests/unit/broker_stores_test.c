@@ -69,6 +69,7 @@ Test(broker_stores, nothing_of_stored_is_believed_that_has_other_items_than_it_s
     cr_assert(!bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0), "a byte too many");
     bench_report(&bench, 50, &stored, (struct slice){buffer, bytes});
     cr_assert(bench_ranges_have(bench_poll(&bench, 4, -1).wait.durable, 0));
+    bench_close(&bench);
 }
 
 Test(broker_stores, a_chunk_with_fewer_items_than_it_says_ends_the_registration, .timeout = 10)
