@@ -7,19 +7,29 @@
 
 /* -- barrier -- */
 
-enum { MISSING_IN_A_NOTE = 8, MISSING_TEXT_BYTES = MISSING_IN_A_NOTE * 12 + 8 };
+enum { NAMED_IN_A_NOTE = 8, NAMES_BYTES_MAX = NAMED_IN_A_NOTE * 12 + 8 };
+
+/* "4, 10": in order, with "..." for those that are not named. in: ids: one more than are named is
+ * enough. out: text: NAMES_BYTES_MAX. */
+static void name_agencies(const uint32_t *ids, size_t count, char *text)
+{
+    int at = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < count && i < NAMED_IN_A_NOTE; i++)
+        at += snprintf(text + at, NAMES_BYTES_MAX - (size_t)at, "%s%" PRIu32, i == 0 ? "" : ", ",
+                       ids[i]);
+    if (count > NAMED_IN_A_NOTE)
+        (void)snprintf(text + at, NAMES_BYTES_MAX - (size_t)at, ", ...");
+}
 
 /* Of the agencies that are known, by having come or by the roster. */
 static void name_missing(const struct broker *broker, char *text)
 {
-    uint32_t ids[MISSING_IN_A_NOTE + 1];
-    size_t count = barrier_missing(broker->barrier, ids, MISSING_IN_A_NOTE + 1);
-    int at = snprintf(text, MISSING_TEXT_BYTES, "%s", count == 0 ? "agencies that never came" : "");
-    for (size_t i = 0; i < count && i < MISSING_IN_A_NOTE; i++)
-        at += snprintf(text + at, MISSING_TEXT_BYTES - (size_t)at, "%s%" PRIu32, i == 0 ? "" : ", ",
-                       ids[i]);
-    if (count > MISSING_IN_A_NOTE)
-        (void)snprintf(text + at, MISSING_TEXT_BYTES - (size_t)at, ", ...");
+    uint32_t ids[NAMED_IN_A_NOTE + 1];
+    size_t count = barrier_missing(broker->barrier, ids, NAMED_IN_A_NOTE + 1);
+    name_agencies(ids, count, text);
+    if (count == 0)
+        (void)snprintf(text, NAMES_BYTES_MAX, "agencies that never came");
 }
 
 static void decide_timeout(struct broker *broker, int64_t wall_ms)
@@ -31,7 +41,7 @@ static void decide_timeout(struct broker *broker, int64_t wall_ms)
         return;
     uint32_t count = (uint32_t)barrier_finished(broker->barrier, members, AGENCIES_MAX);
     uint32_t expected = barrier_expected_count(broker->barrier);
-    char missing[MISSING_TEXT_BYTES];
+    char missing[NAMES_BYTES_MAX];
     name_missing(broker, missing);
     struct record record = {
         .kind = RECORD_DECISION,
@@ -225,14 +235,35 @@ static void forget_old_draw(struct broker *broker)
             broker_send_worker(broker, stores_at(broker->stores, slot)->peer, &message, NULL);
 }
 
-static bool everybody_left(const struct broker *broker)
+/* Those that take part and have not said BYE. out: ids in order. returns how many. */
+static size_t find_remaining(const struct broker *broker, uint32_t *ids, size_t ids_max)
 {
-    for (uint32_t i = 0; i < roll_count(broker->roll); i++) {
-        const struct member *member = roll_at(broker->roll, i);
+    const uint32_t *by_id = roll_by_id(broker->roll);
+    size_t count = 0;
+    for (uint32_t i = 0; i < roll_count(broker->roll) && count < ids_max; i++) {
+        const struct member *member = roll_at(broker->roll, by_id[i]);
         if (member->attempt != 0 && !member->said_bye)
-            return false;
+            ids[count++] = member->id;
     }
-    return roll_count(broker->roll) > 0;
+    return count;
+}
+
+static void end_linger(struct broker *broker, int64_t now_ms)
+{
+    uint32_t ids[NAMED_IN_A_NOTE + 1];
+    size_t count = find_remaining(broker, ids, NAMED_IN_A_NOTE + 1);
+    bool everybody_left = count == 0 && roll_count(broker->roll) > 0;
+    char remaining[NAMES_BYTES_MAX];
+    if (!everybody_left && now_ms < broker->linger_until)
+        return;
+    name_agencies(ids, count, remaining);
+    if (count == 0)
+        broker_fail(broker, STATUS_END, "the last draw is over");
+    else
+        broker_fail(broker, STATUS_END,
+                    "the last draw is over | missing: BYE of %s | hint: they are answered when the "
+                    "broker is started again with the same command",
+                    remaining);
 }
 
 /* After a draw: the next one, or the end once everybody has what he came for. */
@@ -254,8 +285,7 @@ void phases_go_on(struct broker *broker, int64_t now_ms)
     }
     if (broker->linger_until == INT64_MAX)
         broker->linger_until = now_ms + broker->options.linger_ms;
-    if (everybody_left(broker) || now_ms >= broker->linger_until)
-        broker_fail(broker, STATUS_END, "the last draw is over");
+    end_linger(broker, now_ms);
 }
 
 static void publish(struct broker *broker)

@@ -271,3 +271,59 @@ Test(broker_notes, of_more_lines_than_a_turn_keeps_the_last_are_told_in_their_or
     cr_assert_not(broker_next_event(bench.broker, &event));
     bench_close(&bench);
 }
+
+enum { TIMEOUT_MS = 60000 };
+
+/* Draw 1 is void: these agencies have come, and nobody has finished. */
+static void begin_void(struct bench *bench, const uint32_t *agencies, size_t count)
+{
+    struct broker_options options;
+    bench_options(&options);
+    options.terms.barrier_timeout_ms = TIMEOUT_MS;
+    options.terms.on_timeout = TIMEOUT_VOID;
+    bench_open(bench, &options);
+    for (size_t i = 0; i < count; i++)
+        bench_hello(bench, agencies[i], 0);
+    bench_pass(bench, TIMEOUT_MS + 1);
+}
+
+/* The linger passes: what the broker ends with. */
+static void expect_end(struct bench *bench, const char *problem)
+{
+    const char *told = NULL;
+    bench_pass(bench, bench->options.linger_ms + 1);
+    cr_assert_eq(broker_verdict(bench->broker, &told), STATUS_END);
+    cr_assert_str_eq(told, problem);
+}
+
+#define THEY_ARE_ANSWERED \
+    " | hint: they are answered when the broker is started again with the same command"
+
+Test(broker_notes, the_end_of_the_linger_names_who_has_not_said_bye, .timeout = 10)
+{
+    struct bench bench;
+    const struct message bye = {.kind = MESSAGE_BYE, .draw = 1, .bye = {.agency = 10}};
+    begin_void(&bench, (const uint32_t[]){11, 4, 10}, 3);
+    cr_assert_eq(bench_ask(&bench, &bye, NULL).refused.reason, REFUSAL_VOID);
+    expect_end(&bench, "the last draw is over | missing: BYE of 4, 11" THEY_ARE_ANSWERED);
+    cr_assert_eq(bench_restart(&bench), STATUS_OK);
+    expect_end(&bench, "the last draw is over"); /* it does not know who has said BYE */
+    bench_close(&bench);
+}
+
+Test(broker_notes, the_end_of_the_linger_names_eight_agencies_at_most, .timeout = 10)
+{
+    static const uint32_t ids[] = {4294967295, 4294967294, 4294967293, 4294967292, 4294967291,
+                                   4294967290, 4294967289, 4294967288, 4294967287};
+    struct bench bench;
+    begin_void(&bench, ids, 8);
+    expect_end(&bench, "the last draw is over | missing: BYE of 4294967288, 4294967289, "
+                       "4294967290, 4294967291, 4294967292, 4294967293, 4294967294, "
+                       "4294967295" THEY_ARE_ANSWERED);
+    bench_close(&bench);
+    begin_void(&bench, ids, 9);
+    expect_end(&bench, "the last draw is over | missing: BYE of 4294967287, 4294967288, "
+                       "4294967289, 4294967290, 4294967291, 4294967292, 4294967293, "
+                       "4294967294, ..." THEY_ARE_ANSWERED);
+    bench_close(&bench);
+}
