@@ -415,6 +415,25 @@ Test(journal_load, refuses_a_phase_that_does_not_go_with_the_results, .timeout =
     }
 }
 
+/* A draw that --void ended before it opened has its phase, and nothing else. */
+Test(journal_load, refuses_results_of_a_void_draw_that_never_opened, .timeout = 10)
+{
+    struct fixture fixture;
+    uint32_t records = 0;
+    fixture_begin(&fixture);
+    add_simple(&fixture, RECORD_VOID, 9);
+    fixture_write(&fixture);
+    fixture_edit(&fixture, "INSERT INTO results VALUES(9, 4, 0)");
+    fixture_reopen(&fixture, 2);
+    cr_expect_eq(journal_load(fixture.journal, count_only, &records), STATUS_IO);
+    cr_expect_eq(records, 0);
+    fixture_edit(&fixture, "DELETE FROM results");
+    fixture_reopen(&fixture, 3);
+    cr_expect_eq(journal_load(fixture.journal, count_only, &records), STATUS_OK);
+    cr_expect_eq(records, 1);
+    fixture_end(&fixture);
+}
+
 /* The core CHECKs them, since messages and manifests can carry no others. */
 Test(journal_load, refuses_values_that_no_broker_writes, .timeout = 20)
 {
