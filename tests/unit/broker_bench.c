@@ -270,7 +270,9 @@ struct message bench_registration(uint8_t id, uint64_t opening)
 {
     return (struct message){
         .kind = MESSAGE_REGISTER,
-        .registration = {.store = {{id}}, .opening = {opening, {{id, 1}}}, .free_bytes = 1 << 30},
+        .registration = {.store = {{id, 2, 3, 4}},
+                         .opening = {opening, {{id, 1}}},
+                         .free_bytes = 1 << 30},
     };
 }
 

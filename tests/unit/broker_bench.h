@@ -71,7 +71,7 @@ bool bench_sent(struct bench *bench, enum port port, uint64_t peer, enum message
 /* -- what tests say often -- */
 
 void bench_hello(struct bench *bench, uint32_t agency, uint32_t attempt);
-/* A REGISTER of a store, and its inventory of one item in one chunk. */
+/* A REGISTER of store {id, 2, 3, 4}; an inventory of one item in one chunk. */
 struct message bench_registration(uint8_t id, uint64_t opening);
 void bench_report_item(struct bench *bench, uint64_t peer, const struct item_inventory *item);
 /* A store with an empty inventory, welcomed, with 1 MiB of credit. */

@@ -240,7 +240,7 @@ Test(broker_draw, a_restarted_broker_asks_anew_and_counts_nothing_twice, .timeou
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_FOUND, 1), 0);
 
     struct message registration = {.kind = MESSAGE_REGISTER,
-                                   .registration = {.store = {{1}},
+                                   .registration = {.store = {{1, 2, 3, 4}},
                                                     .opening = {2, {{9}}},
                                                     .epoch = {1, {{1, 0xb0}}}}};
     struct item_inventory items[2] = {

@@ -155,7 +155,7 @@ Test(broker_notes, a_count_waits_for_batches_that_were_lost_after_the_seal, .tim
     cr_assert_eq(bench_poll(&bench, 4, 1).kind, MESSAGE_FINISHED);
     cr_assert_eq(journal_memory_count(bench.journal, RECORD_SEALED, 1), 1);
     bench_pass(&bench, LEASE_MS + LEASE_MS / 2);
-    cr_assert_eq(bench_lines(&bench, "waiting_for: store 01000000", "to come back"), 1);
+    cr_assert_eq(bench_lines(&bench, "waiting_for: store 01020304", "to come back"), 1);
     bench_pass(&bench, bench.options.store_grace_ms + WAIT_MS_MAX);
     cr_assert_eq(bench_lines(&bench, "draw: 1 | waiting_for", "agency 4"), 1);
     bench_close(&bench);
@@ -173,11 +173,11 @@ Test(broker_notes, a_sealed_draw_says_for_which_store_it_waits, .timeout = 10)
     cr_assert_eq(bench_poll(&bench, 4, 1).kind, MESSAGE_FINISHED);
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_SEAL, 0, &seal, NULL));
     bench_pass_heard(&bench, 50, LEASE_MS + LEASE_MS / 4);
-    cr_assert_eq(bench_lines(&bench, "waiting_for: store 01000000", "to check its batches"), 1);
+    cr_assert_eq(bench_lines(&bench, "waiting_for: store 01020304", "to check its batches"), 1);
     bench_sealed(&bench, 50, &seal.part.root);
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &count, NULL));
     bench_pass_heard(&bench, 50, WAIT_MS_MAX + LEASE_MS / 4);
-    cr_assert_eq(bench_lines(&bench, "waiting_for: store 01000000", "to count"), 1);
+    cr_assert_eq(bench_lines(&bench, "waiting_for: store 01020304", "to count"), 1);
     for (uint32_t i = 0; i < WRONG_ANSWERS_MAX; i++) {
         cr_assert(i == 0 || bench_sent(&bench, PORT_DISPATCH, 50, MESSAGE_COUNT, 0, &count, NULL));
         struct message counted = bench_counted(&count, 1, 1);
@@ -185,7 +185,7 @@ Test(broker_notes, a_sealed_draw_says_for_which_store_it_waits, .timeout = 10)
     }
     cr_assert_eq(bench_lines(&bench, "wrong answer; this store is asked no more", ""), 1);
     bench_pass_heard(&bench, 50, WAIT_MS_MAX + LEASE_MS / 4);
-    cr_assert_eq(bench_lines(&bench, "waiting_for: store 01000000", "answers were wrong"), 1);
+    cr_assert_eq(bench_lines(&bench, "waiting_for: store 01020304", "answers were wrong"), 1);
     bench_close(&bench);
 }
 
@@ -225,9 +225,9 @@ Test(broker_notes, a_sealed_draw_waits_for_no_store_that_was_given_up, .timeout 
     cr_assert(bench_sent(&bench, PORT_DISPATCH, 51, MESSAGE_SEAL, 0, &seal, NULL));
     bench_sealed(&bench, 51, &seal.part.root);
     bench_pass_heard(&bench, 51, LEASE_MS + LEASE_MS / 2);
-    cr_assert_eq(bench_lines(&bench, "store 01000000 to ", "other_stores: 1"), 1);
+    cr_assert_eq(bench_lines(&bench, "store 01020304 to ", "other_stores: 1"), 1);
     bench_pass_heard(&bench, 51, bench.options.store_grace_ms + WAIT_MS_MAX);
-    cr_assert_eq(bench_lines(&bench, "store 02000000 to count its batches", "other_stores: 0"), 1);
+    cr_assert_eq(bench_lines(&bench, "store 02020304 to count its batches", "other_stores: 0"), 1);
     bench_close(&bench);
 }
 

@@ -26,7 +26,7 @@ static inline void bring_store(struct bench *bench, uint64_t peer, uint8_t id,
     size_t bytes = 0;
     struct message registration = {
         .kind = MESSAGE_REGISTER,
-        .registration = {.store = {{id}}, .opening = {1, {{id}}}, .epoch = *served},
+        .registration = {.store = {{id, 2, 3, 4}}, .opening = {1, {{id}}}, .epoch = *served},
     };
     struct message inventory = {.kind = MESSAGE_INVENTORY,
                                 .inventory = {.is_last = true, .items = items_count}};
