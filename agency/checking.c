@@ -68,8 +68,9 @@ int checking_run(const char *path, uint32_t today, int stop)
     if (status == STATUS_INTERRUPTED) {
         progress_gave_up("check", "run it again", "interrupted");
     } else if (status != STATUS_OK) {
-        progress_gave_up("check", "check --input and its permissions", "%s: %s: %s", path,
-                         status_text(status), strerror(saved));
+        char reason[TEXT_BYTES_MAX];
+        progress_gave_up("check", "check --input and its permissions", "%s: %s", path,
+                         progress_disk_reason(status, saved, reason));
     } else {
         log_event(found.bad == 0 ? LOG_INFO : LOG_ERROR, "check",
                   found.bad == 0 ? LOG_SUCCESS : LOG_FAIL,

@@ -71,8 +71,10 @@ static void end_changed(struct loop *loop)
 /* A status of a disk, with errno. */
 static void end_disk(struct loop *loop, const char *path, enum status status)
 {
+    char reason[TEXT_BYTES_MAX];
+    (void)progress_disk_reason(status, errno, reason);
     progress_gave_up(action_now(loop), "check the path, its permissions and the space left",
-                     "%s: %s: %s", path, status_text(status), strerror(errno));
+                     "%s: %s", path, reason);
     end(loop, status_exit_code(status));
 }
 
@@ -109,6 +111,7 @@ static void on_reading(struct loop *loop, int64_t now_ms, const struct reading *
     if (is_problem && !agency_needs_file(loop->agency))
         return;
     errno = reading->error;
+    char reason[TEXT_BYTES_MAX];
     switch (reading->kind) {
     case READING_BATCH:
         agency_on_cut(loop->agency, now_ms, &reading->cut);
@@ -133,9 +136,9 @@ static void on_reading(struct loop *loop, int64_t now_ms, const struct reading *
         return;
     case READING_COPY_FAILED:
         progress_gave_up("apuesta_enviada", "it needs room there, or an --output elsewhere",
-                         "cannot copy %s to the output's folder '%s': %s: %s",
-                         source_name(loop->source), loop->folder, status_text(reading->status),
-                         strerror(errno));
+                         "cannot copy %s to the output's folder '%s': %s",
+                         source_name(loop->source), loop->folder,
+                         progress_disk_reason(reading->status, errno, reason));
         end(loop, status_exit_code(reading->status));
         return;
     case READING_INPUT_FAILED:

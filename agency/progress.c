@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "proto/wire/check.h"
 
@@ -208,6 +209,14 @@ void progress_gave_up(const char *action, const char *hint, const char *format, 
     vsnprintf(error, sizeof(error), format, arguments);
     va_end(arguments);
     log_event(LOG_ERROR, action, LOG_FAIL, "error: %s | hint: %s", error, hint);
+}
+
+const char *progress_disk_reason(enum status status, int code, char text[TEXT_BYTES_MAX])
+{
+    bool is_full = status == STATUS_FULL;
+    (void)snprintf(text, TEXT_BYTES_MAX, "%s%s%s", is_full ? "" : status_text(status),
+                   is_full ? "" : ": ", strerror(code));
+    return text;
 }
 
 void progress_contradicted(const char *input, uint32_t seq, uint32_t row)

@@ -44,6 +44,10 @@ void progress_failed(const struct agency *agency, const char *broker, const char
 /* A winner of the result is not the bet that the file has in its place. */
 void progress_contradicted(const char *input, uint32_t seq, uint32_t row);
 
+/* Why a disk has failed: what has failed, and the system's reason, which alone says that there is
+ * no space left, or that a quota is used up. in: code: errno. out: text: returned. */
+const char *progress_disk_reason(enum status status, int code, char text[TEXT_BYTES_MAX]);
+
 /* Anything that the shell found out by itself. in: action of the course's list. */
 void progress_gave_up(const char *action, const char *hint, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

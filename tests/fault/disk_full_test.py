@@ -105,9 +105,35 @@ class DiskFull(FaultCase):
                 for _ in range(32):
                     pipe.write(b"Ana,Paz,1,1999-03-17,7574\n" * 4096)
             self.expect_exit(agency, 74, "cannot copy standard input to the output's folder "
-                                         f"'{disk.folder}': no space left.* hint: it needs room")
+                                         f"'{disk.folder}': No space left on device "
+                                         r"\| hint: it needs room")
             self.assertEqual(os.listdir(disk.path()), [])
             self.stop(broker, 0)
+
+    @needs_root
+    def test_winners_file(self):
+        """The draw has been made, and the disk of --output has no room: 74, and nothing appears.
+        Once there is room, the same command fetches the winners."""
+        with Cluster(agencies=1, winning_number=NUMBER) as cluster, \
+                Disk(cluster.path("full"), 1) as disk:
+            broker, workers = cluster.broker(), cluster.workers()
+            row = f"Ana,Paz,1,1999-03-17,{NUMBER}\n"
+            with open(cluster.path("bets.csv"), "w", encoding="ascii") as file:
+                file.write(row)
+            path = cluster.path("full", "w.csv")
+            disk.fill()
+            for code, expected in ((74, f"error: {path}: No space left on device "
+                                        r"\| hint: check .* the space left"), (0, "success")):
+                with cluster.changed(before=disk.inside):
+                    agency = cluster.agency(1, cluster.path("bets.csv"), output=path)
+                self.expect_exit(agency, code, expected)
+                if code == 74:
+                    self.assertEqual(os.listdir(disk.path()), ["filler"])
+                    disk.empty()
+            with open(disk.path("w.csv"), encoding="ascii") as file:
+                self.assertEqual(file.read(), row)
+            self.expect_exit(broker, 0)
+            self.stop(workers, 0)
 
     @needs_root
     def test_broker(self):

@@ -1,6 +1,7 @@
 /* What an agency tells its user while it sends and waits. */
 #include "agency/progress.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -303,4 +304,13 @@ Test(progress, names_a_recovery_where_the_broker_does_not_know_the_draw)
     progress_failed(stage.agency, "broker:5555", "bets.csv", 0);
     expect_line("refused: the broker does not know this draw | hint: check --draw; if that draw is "
                 "over, its result is lost to the broker, whose journal was recovered");
+}
+
+Test(progress, says_once_that_a_disk_is_full)
+{
+    char reason[TEXT_BYTES_MAX];
+    cr_assert_str_eq(progress_disk_reason(STATUS_FULL, ENOSPC, reason), "No space left on device");
+    cr_assert_str_eq(progress_disk_reason(STATUS_FULL, EDQUOT, reason), "Disk quota exceeded");
+    cr_assert_str_eq(progress_disk_reason(STATUS_SYNC, EIO, reason),
+                     "a write could not be made durable: Input/output error");
 }
