@@ -88,6 +88,15 @@ static void advise_about_port(struct parts *parts)
                    "have to be free");
 }
 
+/* libzmq's reason does not say what the address lacks. */
+static void advise_about_address(struct parts *parts, const char *host)
+{
+    size_t bytes = strlen(parts->problem);
+    if (!address_is_local(host))
+        (void)snprintf(parts->problem + bytes, sizeof(parts->problem) - bytes,
+                       "; --bind takes an address of this machine, or * for all of them");
+}
+
 /* Sockets first: who cannot bind must not take the journal from the broker that has the ports. */
 static enum status begin(struct parts *parts, struct command *command, struct waiting *waiting)
 {
@@ -99,6 +108,8 @@ static enum status begin(struct parts *parts, struct command *command, struct wa
         loop_create(&command->address, &parts->loop, parts->problem, sizeof(parts->problem));
     if (status == STATUS_BUSY)
         advise_about_port(parts);
+    if (status == STATUS_CONFIG)
+        advise_about_address(parts, command->address.host);
     if (status != STATUS_OK)
         return status;
     struct id id;

@@ -199,6 +199,12 @@ class Refusals(SystemCase):
                                      f":{self.cluster.port + offset}: Address already in use; end "
                                      "what .* --port")
 
+    def test_address_of_another_machine(self):
+        with self.cluster_of(1) as self.cluster:
+            self.expect_exit(self.cluster.broker(bind="192.0.2.1", insecure=True), 78,
+                             f"cannot bind 192.0.2.1:{self.cluster.port}: Cannot assign requested "
+                             r"address; --bind takes an address of this machine, or \* for all")
+
     def test_journal_taken_over(self):
         """A second broker on one journal takes over; the first one ends at its next decision, which
         was never made: its log says nothing of it."""
