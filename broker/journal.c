@@ -353,6 +353,15 @@ static enum status begin_epoch(struct journal *journal, const struct id *id)
     return status;
 }
 
+bool journal_is_there(const char *folder)
+{
+    char path[PATH_BYTES_MAX];
+    int length = snprintf(path, sizeof(path), "%s/journal.sqlite", folder);
+    if (length < 0 || (size_t)length >= sizeof(path))
+        return true;
+    return access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
 enum status journal_open(const char *folder, const struct id *id,
                          const struct journal_patience *patience, struct journal **journal,
                          struct epoch *epoch, char *problem, size_t problem_bytes)

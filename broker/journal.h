@@ -29,6 +29,10 @@ struct journal_patience {
     void *owner; /* borrowed, as long as the journal is open */
 };
 
+/* Whether folder/journal.sqlite is there, whatever it is; true also where that cannot be seen,
+ * which journal_open then tells. */
+bool journal_is_there(const char *folder);
+
 /* Opens folder/journal.sqlite, or makes folder and journal, and takes the epoch: its number + 1,
  * or 1, with this id. Deletes the winner pages of draws that are not published. All of it is
  * durable at the return.

@@ -97,6 +97,21 @@ static void advise_about_address(struct parts *parts, const char *host)
                        "; --bind takes an address of this machine, or * for all of them");
 }
 
+/* Where no draw can have opened only the one that opens now can be void. A folder that is made in
+ * the place of the one that was meant would only mislead. */
+static enum status look_for_voided(struct parts *parts, const struct command *command)
+{
+    const struct broker_options *options = &command->broker;
+    if (options->void_draw == 0 || options->void_draw == options->terms.number.draw ||
+        options->recover_stores > 0 || journal_is_there(command->folder))
+        return STATUS_OK;
+    (void)snprintf(parts->problem, sizeof(parts->problem),
+                   "cannot void draw %" PRIu32 ": there is no journal in '%s', so it has not "
+                   "opened; check --data",
+                   options->void_draw, command->folder);
+    return STATUS_CONFIG;
+}
+
 /* Sockets first: who cannot bind must not take the journal from the broker that has the ports. */
 static enum status begin(struct parts *parts, struct command *command, struct waiting *waiting)
 {
@@ -110,6 +125,8 @@ static enum status begin(struct parts *parts, struct command *command, struct wa
         advise_about_port(parts);
     if (status == STATUS_CONFIG)
         advise_about_address(parts, command->address.host);
+    if (status == STATUS_OK)
+        status = look_for_voided(parts, command);
     if (status != STATUS_OK)
         return status;
     struct id id;

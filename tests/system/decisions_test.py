@@ -103,6 +103,14 @@ class Decisions(SystemCase):
             self.stop(workers, 0)
             self.expect_winners(self.cluster, self.paths[:2])
 
+    def test_void_without_a_journal(self):
+        """Most likely --data is wrong: no folder is left in its place."""
+        with self.cluster_of(1) as self.cluster:
+            self.expect_exit(self.cluster.broker(void=3), 78,
+                             f"cannot void draw 3: there is no journal in "
+                             f"'{self.cluster.path('broker')}', so it has not opened; check --data")
+            self.assertFalse(os.path.exists(self.cluster.path("broker")))
+
     # -- the barrier's timeout --
 
     def test_a_quorum_that_is_there(self):

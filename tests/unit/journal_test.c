@@ -64,6 +64,20 @@ Test(journal, takes_the_next_epoch_with_its_own_id_at_each_opening, .timeout = 1
     journal_close(&fixture.journal);
 }
 
+Test(journal, is_there_once_it_was_opened_and_no_folder_is_made_to_see_that, .timeout = 10)
+{
+    struct fixture fixture;
+    char folder[80];
+    fixture_begin(&fixture);
+    cr_assert(journal_is_there(fixture.folder));
+    snprintf(folder, sizeof(folder), "%s/other", fixture.folder);
+    cr_assert_not(journal_is_there(folder));
+    cr_assert_neq(access(folder, F_OK), 0);
+    snprintf(folder, sizeof(folder), "%s/journal.sqlite", fixture.folder);
+    cr_assert_not(journal_is_there(folder), "a file is no folder");
+    fixture_end(&fixture);
+}
+
 Test(journal, makes_every_folder_on_the_way_for_its_owner_alone, .timeout = 10)
 {
     char top[] = "/tmp/journal_test.XXXXXX";
