@@ -22,8 +22,8 @@ BROKER_CORE := record draw roll stores barrier ledger flights dispatch results r
 BROKER_SHELL := journal_sql journal_checksum journal journal_record journal_load archive \
     delivery loop command
 WORKER_CORE := acks seals intake inventory sealing count forget worker worker_receive
-WORKER_SHELL := lmdb_value lmdb_space lmdb_view lmdb_folder store_lmdb_read store_lmdb \
-    lock pool report loop command
+WORKER_SHELL := lmdb_value lmdb_space lmdb_view lmdb_meta lmdb_folder store_lmdb_read \
+    store_lmdb lock pool report loop command
 AGENCY_CORE := states cuts window pace result agency asking replies
 AGENCY_SHELL := output source scanner cutter payloads reader outgoing line winners \
     progress checking loop command
@@ -46,8 +46,8 @@ UNIT := status pack bet csv csv_faults batch digest seqset message item manifest
     flights journal_checksum journal_load journal ledger_model ledger lmdb_value lock options_text \
     outgoing output pace payloads pool progress protocol_vectors reader record recovery \
     report result results results_answers roll rows sample scanner schema source states \
-    store_length store_lmdb store_memory stores window winners word worker_acks worker_command \
-    worker_count worker_disk worker_failures worker_intake worker_limits worker_parts \
+    store_damaged store_length store_lmdb store_memory stores window winners word worker_acks \
+    worker_command worker_count worker_disk worker_failures worker_intake worker_limits worker_parts \
     worker_sealing worker
 # Only in the fault flavour: where a program can be told to die (proto/host/crash.h).
 HOST_POINTS := crash

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "proto/host/crash.h"
+#include "proto/wire/limits.h"
+#include "worker/lmdb_meta.h"
 #include "worker/lmdb_value.h"
 #include "worker/lmdb_view.h"
 
@@ -17,8 +19,7 @@
 enum {
     TABLES_MAX = 5,
     FILE_MODE = 0600,
-    LOCK_FILE_BYTES = 16384,    /* 126 readers take 8,256 bytes */
-    METAS_BYTES_MIN = 2 * 4096, /* two meta pages, which every file has, of the smallest size */
+    LOCK_FILE_BYTES = 16384, /* 126 readers take 8,256 bytes */
 };
 
 /* Gives a lock file its blocks: LMDB maps it, and a map of a hole on a full disk is a SIGBUS. */
@@ -44,7 +45,10 @@ static int sync_folder(const char *path)
     return code;
 }
 
-static int open_env(MDB_env **env, const char *path, const char *lock_path, unsigned flags)
+/* in: map_bytes: of a file that is there; 0: LMDB's own choice. What the file itself has for it is
+ * not believed. */
+static int open_env(MDB_env **env, const char *path, const char *lock_path, unsigned flags,
+                    size_t map_bytes)
 {
     int code = allocate_lock(lock_path);
     if (code != 0)
@@ -55,6 +59,8 @@ static int open_env(MDB_env **env, const char *path, const char *lock_path, unsi
     if (crash_breaks("unsynced"))
         flags |= MDB_NOSYNC;
     code = mdb_env_set_maxdbs(*env, TABLES_MAX);
+    if (code == 0)
+        code = mdb_env_set_mapsize(*env, map_bytes);
     if (code == 0)
         code = mdb_env_open(*env, path, flags | MDB_NOTLS, FILE_MODE);
     if (code != 0) {
@@ -127,7 +133,7 @@ static int create(struct lmdb_folder *folder, const char *data_path, const struc
     snprintf(lock_path, sizeof lock_path, "%s/new.mdb-lock", folder->name);
     unlink(path);
     unlink(lock_path);
-    int code = open_env(&folder->env, path, lock_path, MDB_NOSUBDIR);
+    int code = open_env(&folder->env, path, lock_path, MDB_NOSUBDIR, 0);
     if (code != 0)
         return code;
     code = write_birth(folder, id);
@@ -149,84 +155,80 @@ static enum status status_of(int code)
     return code == ENOSPC || code == EDQUOT || code == MDB_MAP_FULL ? STATUS_FULL : STATUS_IO;
 }
 
-/* returns EIO where data.mdb is shorter than that. */
-static int compare_length(struct lmdb_folder *folder, off_t file_bytes, uint64_t needed_bytes)
+static enum status explain(const struct lmdb_folder *folder, enum status status, const char *reason,
+                           char *problem, size_t problem_bytes)
 {
-    if ((uint64_t)file_bytes >= needed_bytes)
-        return 0;
-    folder->file_bytes = (uint64_t)file_bytes;
-    folder->needed_bytes = needed_bytes;
-    return EIO;
+    snprintf(problem, problem_bytes, "cannot open a store in '%s': %s", folder->name, reason);
+    return status;
+}
+
+static enum status explain_code(const struct lmdb_folder *folder, int code, char *problem,
+                                size_t problem_bytes)
+{
+    return explain(folder, status_of(code), mdb_strerror(code), problem, problem_bytes);
 }
 
 /* Opens or creates data.mdb. LMDB takes an empty file for a new one, and writes to it. */
-static int open_file(struct lmdb_folder *folder, const struct id *id)
+static enum status open_file(struct lmdb_folder *folder, const struct id *id, char *problem,
+                             size_t problem_bytes)
 {
     char data_path[FOLDER_NAME_BYTES_MAX + 16];
     char lock_path[FOLDER_NAME_BYTES_MAX + 16];
     snprintf(data_path, sizeof data_path, "%s/data.mdb", folder->name);
     snprintf(lock_path, sizeof lock_path, "%s/lock.mdb", folder->name);
-    struct stat file;
-    int code = stat(data_path, &file) == 0 ? compare_length(folder, file.st_size, METAS_BYTES_MIN)
-                                           : create(folder, data_path, id);
-    return code == 0 ? open_env(&folder->env, folder->name, lock_path, 0) : code;
+    uint64_t file_bytes = 0;
+    int code = 0;
+    int descriptor = open(data_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor >= 0) {
+        char reason[TEXT_BYTES_MAX];
+        enum status status = lmdb_meta_check(descriptor, &file_bytes, reason, sizeof reason);
+        close(descriptor);
+        if (status != STATUS_OK)
+            return explain(folder, status, reason, problem, problem_bytes);
+    } else {
+        code = errno == ENOENT ? create(folder, data_path, id) : errno;
+    }
+    if (code == 0)
+        code = open_env(&folder->env, folder->name, lock_path, 0, (size_t)file_bytes);
+    return code == 0 ? STATUS_OK : explain_code(folder, code, problem, problem_bytes);
 }
 
-/* returns EIO where the file ends before the last page that its newest commit counts as used. LMDB
- * maps them all, and touching one that is not there is a SIGBUS; until here it has touched the two
- * meta pages. No crash leaves such a file: it never shrinks, is never shorter than what may be
- * used of it (lmdb_space.h), and a commit syncs pages and length before the meta page that needs
- * them. */
-static int find_missing_pages(struct lmdb_folder *folder)
+/* Opens the tables of an environment that is open. */
+static int open_handles(struct lmdb_folder *folder)
 {
-    MDB_stat stat_of_env;
-    MDB_envinfo info;
-    int descriptor;
-    struct stat file;
-    int code = mdb_env_stat(folder->env, &stat_of_env);
+    int dead;
+    MDB_txn *txn;
+    int code = mdb_reader_check(folder->env, &dead);
     if (code == 0)
-        code = mdb_env_info(folder->env, &info);
-    if (code == 0)
-        code = mdb_env_get_fd(folder->env, &descriptor);
+        code = mdb_txn_begin(folder->env, NULL, MDB_RDONLY, &txn);
     if (code != 0)
         return code;
-    if (fstat(descriptor, &file) != 0)
-        return errno;
-    return compare_length(folder, file.st_size,
-                          ((uint64_t)info.me_last_pgno + 1) * stat_of_env.ms_psize);
+    code = open_tables(folder, txn, 0);
+    /* Only a transaction that commits keeps the handles of its tables. */
+    if (code == 0)
+        return mdb_txn_commit(txn);
+    mdb_txn_abort(txn);
+    return code;
 }
 
 enum status lmdb_folder_open(struct lmdb_folder *folder, const char *name, const struct id *id,
-                             int *code)
+                             char *problem, size_t problem_bytes)
 {
     *folder = (struct lmdb_folder){.env = NULL};
-    *code = 0;
-    if (strlen(name) >= sizeof folder->name)
+    if (strlen(name) >= sizeof folder->name) {
+        snprintf(problem, problem_bytes, "the store's folder needs a name of %zu bytes at most",
+                 sizeof folder->name - 1);
         return STATUS_USAGE;
-    memcpy(folder->name, name, strlen(name) + 1);
-    *code = open_file(folder, id);
-    if (*code != 0)
-        return status_of(*code);
-
-    int dead;
-    MDB_txn *txn;
-    *code = find_missing_pages(folder);
-    if (*code == 0)
-        *code = mdb_reader_check(folder->env, &dead);
-    if (*code == 0)
-        *code = mdb_txn_begin(folder->env, NULL, MDB_RDONLY, &txn);
-    if (*code == 0) {
-        *code = open_tables(folder, txn, 0);
-        /* Only a transaction that commits keeps the handles of its tables. */
-        if (*code == 0)
-            *code = mdb_txn_commit(txn);
-        else
-            mdb_txn_abort(txn);
     }
-    if (*code == 0)
+    memcpy(folder->name, name, strlen(name) + 1);
+    enum status status = open_file(folder, id, problem, problem_bytes);
+    if (status != STATUS_OK)
+        return status;
+    int code = open_handles(folder);
+    if (code == 0)
         return STATUS_OK;
     lmdb_folder_close(folder);
-    return status_of(*code);
+    return explain_code(folder, code, problem, problem_bytes);
 }
 
 void lmdb_folder_close(struct lmdb_folder *folder)

@@ -22,16 +22,14 @@ struct lmdb_folder {
     MDB_dbi seals;
     MDB_dbi manifests;
     MDB_dbi life;
-    uint64_t file_bytes;   /* of a data.mdb that was cut short */
-    uint64_t needed_bytes; /* by it, at least; 0: it was not */
 };
 
 /* Opens the store in the folder `name`; where there is none, creates one with this id. A data.mdb
- * that was cut short is IO, and neither written nor read beyond its end.
- * out: code: LMDB's or errno's reason with IO, FULL, SYNC; else 0.
- * errors: FULL, SYNC, IO, NO_MEMORY, USAGE (the name is too long). Nothing is open then. */
+ * that is damaged, was cut short or is no store's (lmdb_meta.h) is IO, and not written.
+ * out: problem: where it fails, in one sentence.
+ * errors: FULL, IO, NO_MEMORY, USAGE (the name is too long). Nothing is open then. */
 enum status lmdb_folder_open(struct lmdb_folder *folder, const char *name, const struct id *id,
-                             int *code);
+                             char *problem, size_t problem_bytes);
 void lmdb_folder_close(struct lmdb_folder *folder);
 
 /* Reads the store's id, opening and epoch. out: code: LMDB's with IO. errors: IO, VERSION. */

@@ -8,7 +8,6 @@
  * answers anything but MAP_FULL has failed to be durable. */
 #include "worker/store_lmdb.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -315,18 +314,6 @@ static enum status raise_opening(struct store_lmdb *lmdb, const struct id *id)
     return status;
 }
 
-static void explain_failed_folder(struct store_lmdb *lmdb, enum status status, int code)
-{
-    const struct lmdb_folder *folder = &lmdb->folder;
-    if (folder->needed_bytes == 0)
-        store_lmdb_fail(lmdb, status, "open a store in", code);
-    else
-        snprintf(lmdb->problem, sizeof lmdb->problem,
-                 "cannot open a store in '%s': data.mdb was cut short: it has %" PRIu64
-                 " bytes and needs %" PRIu64 " at least",
-                 folder->name, folder->file_bytes, folder->needed_bytes);
-}
-
 enum status store_lmdb_open(const struct store_lmdb_settings *settings, struct store **store,
                             char *problem_text, size_t problem_bytes)
 {
@@ -334,10 +321,8 @@ enum status store_lmdb_open(const struct store_lmdb_settings *settings, struct s
     if (lmdb == NULL)
         return STATUS_NO_MEMORY;
     lmdb->store.table = &TABLE;
-    int code;
-    enum status status = lmdb_folder_open(&lmdb->folder, settings->folder, &settings->id, &code);
-    if (status != STATUS_OK)
-        explain_failed_folder(lmdb, status, code);
+    enum status status = lmdb_folder_open(&lmdb->folder, settings->folder, &settings->id,
+                                          lmdb->problem, sizeof lmdb->problem);
     lmdb->view.env = lmdb->folder.env;
     if (status == STATUS_OK)
         status = lmdb_space_begin(&lmdb->space, lmdb->folder.env, settings->reserve_bytes);

@@ -350,3 +350,17 @@ class WorkerProgram(SystemCase):
         self.start()
         self.assertEqual(self.broker.welcome()[1], [])
         self.store(batch)
+
+    def test_a_store_whose_meta_page_is_damaged_is_refused(self):
+        """LMDB believes the page size in the newer of its two meta pages, and touches pages where
+        there are none."""
+        folder = self.cluster.path("workers", "0")
+        path = os.path.join(folder, "data.mdb")
+        self.stop(self.begin(), 0)
+        with open(path, "r+b") as file:
+            newer = max((0, 4096), key=lambda page: os.pread(file.fileno(), 8, page + 144)[::-1])
+            os.pwrite(file.fileno(), b"\x40", newer + 43)
+        self.expect_exit(self.start(), 74, f"cannot open a store in '{folder}': data.mdb is damaged"
+                                           ": its first page .* bytes.* move the folder away")
+        write_file(path, b"hello\n")
+        self.expect_exit(self.start(), 74, "data.mdb is not a store's file \\| hint: ")
