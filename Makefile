@@ -46,9 +46,9 @@ UNIT := status pack bet csv csv_faults batch digest seqset message item manifest
     flights journal_checksum journal_load journal ledger_model ledger lmdb_value lock options_text \
     outgoing output pace payloads pool progress protocol_vectors reader record recovery \
     report result results results_answers roll rows sample scanner schema source states \
-    store_damaged store_length store_lmdb store_memory stores window winners word worker_acks \
-    worker_command worker_count worker_disk worker_failures worker_intake worker_limits worker_parts \
-    worker_sealing worker
+    store_access store_damaged store_length store_lmdb store_memory stores window winners word \
+    worker_acks worker_command worker_count worker_disk worker_failures worker_intake \
+    worker_limits worker_parts worker_sealing worker
 # Only in the fault flavour: where a program can be told to die (proto/host/crash.h).
 HOST_POINTS := crash
 BROKER_POINTS := journal_points

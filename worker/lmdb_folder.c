@@ -152,6 +152,8 @@ static enum status status_of(int code)
 {
     if (code == ENOMEM)
         return STATUS_NO_MEMORY;
+    if (code == EACCES || code == EPERM || code == EROFS)
+        return STATUS_CANNOT_CREATE;
     return code == ENOSPC || code == EDQUOT || code == MDB_MAP_FULL ? STATUS_FULL : STATUS_IO;
 }
 

@@ -27,7 +27,8 @@ struct lmdb_folder {
 /* Opens the store in the folder `name`; where there is none, creates one with this id. A data.mdb
  * that is damaged, was cut short or is no store's (lmdb_meta.h) is IO, and not written.
  * out: problem: where it fails, in one sentence.
- * errors: FULL, IO, NO_MEMORY, USAGE (the name is too long). Nothing is open then. */
+ * errors: CANNOT_CREATE (this user may not read and write its files), FULL, IO, NO_MEMORY, USAGE
+ * (the name is too long). Nothing is open then. */
 enum status lmdb_folder_open(struct lmdb_folder *folder, const char *name, const struct id *id,
                              char *problem, size_t problem_bytes);
 void lmdb_folder_close(struct lmdb_folder *folder);

@@ -109,7 +109,7 @@ enum status lock_take(const char *folder, struct lock *lock, char *problem, size
             return STATUS_OK;
         if (code != EWOULDBLOCK && code != ENOENT) {
             snprintf(problem, problem_bytes, "cannot lock '%s': %s", lock->path, strerror(code));
-            return STATUS_IO;
+            return code == EACCES ? STATUS_CANNOT_CREATE : STATUS_IO;
         }
     }
     snprintf(problem, problem_bytes, "other workers hold all %d stores in '%s'", STORES_MAX,

@@ -22,7 +22,8 @@ struct lock {
  * is free. In the process that will hold it: a child would inherit the lock and keep it when its
  * parent has died.
  * out: lock; on errors problem: what happened, in one sentence.
- * errors: USAGE: the name is too long; LIMIT: STORES_MAX are held; CANNOT_CREATE, IO. */
+ * errors: USAGE: the name is too long; LIMIT: STORES_MAX are held; CANNOT_CREATE, also where this
+ * user may not open a folder; IO. */
 enum status lock_take(const char *folder, struct lock *lock, char *problem, size_t problem_bytes);
 void lock_release(struct lock *lock);
 

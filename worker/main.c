@@ -46,6 +46,9 @@ static const char *hint_of(enum status status)
     if (status == STATUS_IO || status == STATUS_VERSION || status == STATUS_MALFORMED)
         return "where its files are damaged, or not a store's, put a whole copy of their last "
                "state there, or move the folder away: the agencies send again what only it held";
+    if (status == STATUS_CANNOT_CREATE)
+        return "--store needs a folder of its own in which this user may read and write all files: "
+               "see their owner and mode, and leave a store that is there where it is";
     return "--store needs a folder of its own that can be written";
 }
 

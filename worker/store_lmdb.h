@@ -15,7 +15,8 @@ struct store_lmdb_settings {
 
 /* Creates the store where the folder has none, opens it, and raises its opening durably. Never
  * followed by a fork. out: problem: what happened, in one sentence for the operator.
- * errors: VERSION: a format that this program does not know; FULL, SYNC, IO, NO_MEMORY. */
+ * errors: VERSION: a format that this program does not know; CANNOT_CREATE: this user may not read
+ * and write its files; FULL, SYNC, IO, NO_MEMORY. */
 enum status store_lmdb_open(const struct store_lmdb_settings *settings, struct store **store,
                             char *problem, size_t problem_bytes);
 

@@ -1,9 +1,10 @@
 """sorteo-worker against a broker that the test plays: what it acknowledges is in its store after a
 kill, what it seals was read back, which broker it obeys, what it rejects, and how it counts."""
 import os
+import shutil
 
 from case import SystemCase
-from cluster import Cluster, free_ports
+from cluster import BIN, Cluster, flags, free_ports
 from fake_dispatch import (COUNT, COUNTED, DISMISSED, FENCED, FORGET, FORWARD, FOUND,
                            FRAME_BYTES_MAX, LEASE_MS, MANIFEST, PING, REGISTER, REJECTED, SEAL,
                            SEAL_VOID, SEALED, STORED, WELCOME, WHO, Batch, FakeDispatch, Gate,
@@ -364,3 +365,21 @@ class WorkerProgram(SystemCase):
                                            ": its first page .* bytes.* move the folder away")
         write_file(path, b"hello\n")
         self.expect_exit(self.start(), 74, "data.mdb is not a store's file \\| hint: ")
+
+    def test_a_store_of_another_user_is_left_alone(self):
+        """It is well: nobody is told to move it away."""
+        batch = Batch(7, 0, bets(1))
+        self.stop(self.begin(batch), 0)
+        path = self.cluster.path("workers", "0", "data.mdb")
+        program = [shutil.copy(os.path.join(BIN, "sorteo-worker"), self.cluster.folder)]
+        if os.geteuid() == 0:  # whom a mode does not keep out
+            program = ["setpriv", "--reuid=65534", "--clear-groups"] + program
+        os.chmod(self.cluster.folder, 0o755)
+        os.chmod(path, 0o400)
+        other = self.cluster.start("other", program, flags({
+            "broker": self.cluster.address, "store": self.cluster.path("workers")}))
+        self.expect_exit(other, 73, "Permission denied .* this user may read and write all files")
+        self.assertNotIn("move the folder away", other.log())
+        os.chmod(path, 0o600)
+        self.start()
+        self.assertEqual(self.broker.welcome()[1], [batch.item()])
