@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/wire/check.h"
 #include "proto/wire/limits.h"
 
 enum { FOLDER_MODE = 0700 };
@@ -83,8 +84,10 @@ static int try_lock(struct lock *lock)
     return 0;
 }
 
-enum status lock_take(const char *folder, struct lock *lock, char *problem, size_t problem_bytes)
+enum status lock_take(const char *folder, uint32_t first, struct lock *lock, char *problem,
+                      size_t problem_bytes)
 {
+    CHECK(first < STORES_MAX);
     *lock = (struct lock){.descriptor = -1};
     if (folder[0] == '\0' || strlen(folder) + sizeof "/4294967295" > sizeof lock->path) {
         snprintf(problem, problem_bytes, "the store's folder needs a name of 1 to %zu bytes",
@@ -96,9 +99,9 @@ enum status lock_take(const char *folder, struct lock *lock, char *problem, size
         snprintf(problem, problem_bytes, "cannot create '%s': %s", folder, strerror(code));
         return STATUS_CANNOT_CREATE;
     }
-    for (uint32_t number = 0; number < STORES_MAX; number++) {
-        lock->number = number;
-        snprintf(lock->path, sizeof lock->path, "%s/%u", folder, number);
+    for (uint32_t looked_at = 0; looked_at < STORES_MAX; looked_at++) {
+        lock->number = (first + looked_at) % STORES_MAX;
+        snprintf(lock->path, sizeof lock->path, "%s/%u", folder, lock->number);
         code = make_folder(lock->path);
         if (code != 0) {
             snprintf(problem, problem_bytes, "cannot create '%s': %s", lock->path, strerror(code));

@@ -1,4 +1,4 @@
-/* Which store folder a worker takes: the lowest DIR/0, DIR/1, … that nobody holds. It is the
+/* Which store folder a worker takes: the first of DIR/0, DIR/1, … that nobody holds. It is the
  * same for several workers of one host, scaled containers on one volume and a container that was
  * made anew. */
 #ifndef SORTEO_WORKER_LOCK_H
@@ -18,13 +18,15 @@ struct lock {
     char path[LOCK_PATH_BYTES_MAX];
 };
 
-/* Makes `folder`, and in it the folders that are missing, durably, and locks the lowest one that
- * is free. In the process that will hold it: a child would inherit the lock and keep it when its
- * parent has died.
+/* Makes `folder`, and in it the folders that it looks at and are missing, durably, and locks one:
+ * the first that is free from number `first` (below STORES_MAX) on, else the lowest. Which ones
+ * several workers hold in the end does not depend on who came first. In the process that will hold
+ * it: a child would inherit the lock and keep it when its parent has died.
  * out: lock; on errors problem: what happened, in one sentence.
  * errors: USAGE: the name is too long; LIMIT: STORES_MAX are held; CANNOT_CREATE, also where this
  * user may not open a folder; IO. */
-enum status lock_take(const char *folder, struct lock *lock, char *problem, size_t problem_bytes);
+enum status lock_take(const char *folder, uint32_t first, struct lock *lock, char *problem,
+                      size_t problem_bytes);
 void lock_release(struct lock *lock);
 
 #endif

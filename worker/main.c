@@ -52,8 +52,10 @@ static const char *hint_of(enum status status)
     return "--store needs a folder of its own that can be written";
 }
 
-/* One worker, in a process of its own. returns its exit code. */
-static int work(void *argument)
+/* One worker, in a process of its own; the pool's `number` of it is where it begins to look for a
+ * store, so that one whose store cannot be opened keeps none of the others from theirs.
+ * returns its exit code. */
+static int work(uint32_t number, void *argument)
 {
     struct command *command = argument;
     char problem[LOCK_PATH_BYTES_MAX + TEXT_BYTES_MAX] = "";
@@ -61,7 +63,7 @@ static int work(void *argument)
     struct store *store = NULL;
     enum status status = stop_begin(&command->loop.stop_descriptor);
     if (status == STATUS_OK)
-        status = lock_take(command->store, &lock, problem, sizeof problem);
+        status = lock_take(command->store, number, &lock, problem, sizeof problem);
     if (status == STATUS_OK) {
         char name[TEXT_BYTES_MAX];
         snprintf(name, sizeof name, "sorteo-worker %u", lock.number);
@@ -96,6 +98,6 @@ int main(int argc, char **argv)
         return EX_CONFIG;
     }
     if (command.workers == 1)
-        return work(&command);
+        return work(0, &command);
     return pool_run((uint32_t)command.workers, stop_descriptor, work, &command);
 }

@@ -31,7 +31,7 @@ struct pool {
     uint32_t workers;
     bool is_stopping;
     int64_t kill_at; /* while stopping */
-    int (*work)(void *argument);
+    int (*work)(uint32_t number, void *argument);
     void *argument; /* borrowed: the caller's, who waits for us */
 };
 
@@ -63,7 +63,7 @@ int64_t pool_next_pause(int64_t pause_ms, int64_t lived_ms)
 }
 
 /* In the child. PR_SET_PDEATHSIG says nothing about a parent that had died before it was set. */
-static _Noreturn void begin_child(const struct pool *pool, pid_t parent)
+static _Noreturn void begin_child(const struct pool *pool, uint32_t number, pid_t parent)
 {
     sigset_t child_signal;
     sigemptyset(&child_signal);
@@ -71,7 +71,7 @@ static _Noreturn void begin_child(const struct pool *pool, pid_t parent)
     sigprocmask(SIG_UNBLOCK, &child_signal, NULL);
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent)
         _exit(EX_TEMPFAIL);
-    exit(pool->work(pool->argument));
+    exit(pool->work(number, pool->argument));
 }
 
 static void start(struct pool *pool, struct slot *slot)
@@ -79,7 +79,7 @@ static void start(struct pool *pool, struct slot *slot)
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid == 0)
-        begin_child(pool, parent);
+        begin_child(pool, (uint32_t)(slot - pool->slots), parent);
     slot->started_at = clock_now_ms();
     if (pid > 0) {
         slot->pid = pid;
@@ -185,7 +185,8 @@ static int exit_code(const struct pool *pool)
     return EX_OK;
 }
 
-int pool_run(uint32_t workers, int stop_descriptor, int (*work)(void *argument), void *argument)
+int pool_run(uint32_t workers, int stop_descriptor, int (*work)(uint32_t number, void *argument),
+             void *argument)
 {
     CHECK(workers >= 1 && workers <= POOL_WORKERS_MAX);
     sigset_t child_signal;

@@ -29,10 +29,12 @@ bool pool_restarts(int wait_status, int *code);
  * `lived_ms`. */
 int64_t pool_next_pause(int64_t pause_ms, int64_t lived_ms);
 
-/* Runs `work` in `workers` processes (1 to POOL_WORKERS_MAX); its result is the process's exit
- * code. Called from the main thread.
+/* Runs `work` in `workers` processes (1 to POOL_WORKERS_MAX), each with its number from 0 on, which
+ * it has again when it is started again; its result is the process's exit code. Called from the
+ * main thread.
  * returns the parent's exit code: the first one that was not 0 of those that ended for good,
  * else 0. */
-int pool_run(uint32_t workers, int stop_descriptor, int (*work)(void *argument), void *argument);
+int pool_run(uint32_t workers, int stop_descriptor, int (*work)(uint32_t number, void *argument),
+             void *argument);
 
 #endif

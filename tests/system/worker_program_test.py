@@ -383,3 +383,15 @@ class WorkerProgram(SystemCase):
         os.chmod(path, 0o600)
         self.start()
         self.assertEqual(self.broker.welcome()[1], [batch.item()])
+
+    def test_a_damaged_store_keeps_no_other_worker_of_its_pool_from_its_own(self):
+        folder = self.cluster.path("workers", "0")
+        os.makedirs(folder)
+        write_file(os.path.join(folder, "data.mdb"), b"hello\n")
+        workers = self.start(count=2)
+        self.broker.welcome()
+        self.store(Batch(7, 0, bets(1)))
+        for again in range(3):
+            workers.wait_line(f"sorteo-worker 0: .* cannot open a store in '{folder}'", skip=again)
+        workers.wait_line("sorteo-worker 1: .* open_store .* success")
+        self.assertNotRegex(workers.log(), "sorteo-worker [1-9]: .* cannot open")

@@ -262,7 +262,7 @@ Test(durable, a_new_stores_folder_is_synced_with_its_name)
     struct lock lock;
     char problem[512];
     begin();
-    cr_assert_eq(lock_take(stores, &lock, problem, sizeof problem), STATUS_OK, "%s", problem);
+    cr_assert_eq(lock_take(stores, 0, &lock, problem, sizeof problem), STATUS_OK, "%s", problem);
     cr_assert_eq(count_of(folder.path), 1);
     cr_assert_eq(count_of(stores), 1);
     lock_release(&lock);

@@ -59,7 +59,7 @@ Test(pool, doubles_the_pause_up_to_the_largest)
 static int begun[2];
 
 /* Runs a pool in a child. returns its pid. */
-static pid_t start_pool(uint32_t workers, int (*work)(void *argument))
+static pid_t start_pool(uint32_t workers, int (*work)(uint32_t number, void *argument))
 {
     cr_assert_eq(pipe(begun), 0);
     pid_t child = fork();
@@ -99,8 +99,9 @@ static void say_begun(void)
 }
 
 /* Serves until it is told to end. */
-static int serve(void *argument)
+static int serve(uint32_t number, void *argument)
 {
+    (void)number;
     (void)argument;
     int stop;
     if (stop_begin(&stop) != STATUS_OK)
@@ -112,8 +113,9 @@ static int serve(void *argument)
 }
 
 /* Is told to end, says so, and does not. */
-static int stay(void *argument)
+static int stay(uint32_t number, void *argument)
 {
+    (void)number;
     (void)argument;
     int stop;
     if (stop_begin(&stop) != STATUS_OK)
@@ -126,15 +128,17 @@ static int stay(void *argument)
     _exit(96);
 }
 
-static int refuse(void *argument)
+static int refuse(uint32_t number, void *argument)
 {
+    (void)number;
     (void)argument;
     say_begun();
     _exit(78);
 }
 
-static int end(void *argument)
+static int end(uint32_t number, void *argument)
 {
+    (void)number;
     (void)argument;
     _exit(0);
 }
@@ -194,6 +198,33 @@ Test(pool, ends_with_the_code_of_workers_that_must_not_run_again)
 Test(pool, ends_when_its_workers_were_told_to_end)
 {
     cr_expect_eq(await_exit(start_pool(2, end)), 0);
+}
+
+/* Says its number and its pid as it begins, and serves. */
+static int serve_by_number(uint32_t number, void *argument)
+{
+    (void)argument;
+    pid_t said[2] = {(pid_t)number, getpid()};
+    int stop;
+    if (stop_begin(&stop) != STATUS_OK || write(begun[1], said, sizeof said) != sizeof said)
+        _exit(97);
+    struct pollfd wait_for = {.fd = stop, .events = POLLIN};
+    poll(&wait_for, 1, 15000);
+    _exit(0);
+}
+
+Test(pool, gives_each_worker_its_number_again)
+{
+    pid_t said[8];
+    pid_t pool = start_pool(3, serve_by_number);
+    await_begun(6, said);
+    cr_expect_eq((1 << said[0] | 1 << said[2] | 1 << said[4]), 7);
+    cr_assert_eq(kill(said[3], SIGKILL), 0);
+    await_begun(2, said + 6);
+    cr_expect_eq(said[6], said[2]);
+    cr_expect_neq(said[7], said[3]);
+    cr_assert_eq(kill(pool, SIGTERM), 0);
+    cr_expect_eq(await_exit(pool), 0);
 }
 
 Test(pool, takes_its_workers_along_when_it_is_killed)

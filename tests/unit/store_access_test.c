@@ -43,7 +43,8 @@ static void set_up(void)
         cr_assert_eq(setegid(NOBODY), 0);
         cr_assert_eq(seteuid(NOBODY), 0);
     }
-    cr_assert_eq(lock_take(stores.path, &held, problem, sizeof problem), STATUS_OK, "%s", problem);
+    cr_assert_eq(lock_take(stores.path, 0, &held, problem, sizeof problem), STATUS_OK, "%s",
+                 problem);
     struct store *store;
     cr_assert_eq(open_store(&store), STATUS_OK, "%s", problem);
     struct batch_record batch = contract_batch(1, 1, 1, 0, 1);
@@ -107,8 +108,8 @@ Test(store_access, tells_a_folder_that_may_not_be_locked)
     lock_release(&held);
     cr_assert_eq(chmod(held.path, 0300), 0);
     struct lock lock;
-    cr_expect_eq(lock_take(stores.path, &lock, problem, sizeof problem), STATUS_CANNOT_CREATE, "%s",
-                 problem);
+    cr_expect_eq(lock_take(stores.path, 0, &lock, problem, sizeof problem), STATUS_CANNOT_CREATE,
+                 "%s", problem);
     cr_expect_not_null(strstr(problem, "Permission denied"), "%s", problem);
     cr_assert_eq(chmod(held.path, 0700), 0);
 }
