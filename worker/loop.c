@@ -288,7 +288,9 @@ static int explain_end(struct loop *loop)
         log_event(LOG_ERROR, "registro", LOG_FAIL, "reason: dismissed: %s%s",
                   dismissal_text(ending.dismissal),
                   ending.dismissal == DISMISSAL_OPENING
-                      ? " | hint: keep one of the two: end the other, or move this folder away"
+                      ? " | hint: keep one of the two: end the other and start this one again, "
+                        "once "
+                        "more for each time that the other was started, or move this folder away"
                       : "");
         return dismissal_exit_code(ending.dismissal);
     }

@@ -204,5 +204,25 @@ class Store(Lost):
         self.expect_end(agencies, self.stores[1:])
 
 
+class Copied(SystemCase):
+    def test_what_the_hint_says_of_a_copied_store_holds(self):
+        """The copy was opened once more than what it was made of, which is dismissed until it has
+        been opened more often."""
+        with Cluster(agencies=1) as cluster:
+            broker = cluster.broker()
+            broker.wait_line("action: listen")
+            original = cluster.workers(1, "original")
+            broker.wait_line("registro .* success .* stores: 1$")
+            shutil.copytree(cluster.path("original"), cluster.path("copy"))
+            copy = cluster.workers(1, "copy")
+            copy.wait_line("registro .* success")
+            hint = ("this store is a copy.* hint: keep one of the two: end the other and start "
+                    "this one again, once more .* or move this folder away")
+            self.expect_exit(original, 78, hint)
+            self.stop(copy, 0)
+            self.expect_exit(cluster.workers(1, "original"), 78, hint)
+            cluster.workers(1, "original").wait_line("registro .* success")
+
+
 if __name__ == "__main__":
     unittest.main()
