@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "proto/host/crash.h"
 #include "proto/host/log.h"
@@ -29,13 +30,14 @@ static enum status open_store(const char *folder, struct store **store, char *pr
     return status;
 }
 
-/* The broker names a store by the same digits. */
+/* The broker names a store by the same digits, the pool a worker that has ended by the same pid. */
 static void log_opened(struct store *store, const char *path)
 {
     struct store_about about;
     store_about(store, &about);
-    log_event(LOG_INFO, "open_store", LOG_SUCCESS, "path: %s | store: %02x%02x%02x%02x", path,
-              about.id.bytes[0], about.id.bytes[1], about.id.bytes[2], about.id.bytes[3]);
+    log_event(LOG_INFO, "open_store", LOG_SUCCESS, "path: %s | pid: %ld | store: %02x%02x%02x%02x",
+              path, (long)getpid(), about.id.bytes[0], about.id.bytes[1], about.id.bytes[2],
+              about.id.bytes[3]);
 }
 
 /* What to do about a store that cannot be opened. */

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -95,6 +96,8 @@ static void take_end(struct pool *pool, struct slot *slot, int wait_status)
 {
     int64_t now_ms = clock_now_ms();
     long pid = slot->pid;
+    const char *signal_key = WIFSIGNALED(wait_status) ? " | signal: " : "";
+    const char *signal_name = WIFSIGNALED(wait_status) ? strsignal(WTERMSIG(wait_status)) : "";
     slot->pid = 0;
     bool restarts = pool_restarts(wait_status, &slot->code);
     if (pool->is_stopping || !restarts) {
@@ -103,13 +106,14 @@ static void take_end(struct pool *pool, struct slot *slot, int wait_status)
         if (pool->is_stopping && WIFSIGNALED(wait_status) && now_ms < pool->kill_at)
             slot->code = EX_OK;
         if (slot->code != EX_OK)
-            log_event(LOG_ERROR, "worker_ended", LOG_FAIL, "pid: %ld | code: %d", pid, slot->code);
+            log_event(LOG_ERROR, "worker_ended", LOG_FAIL, "pid: %ld | code: %d%s%s", pid,
+                      slot->code, signal_key, signal_name);
         return;
     }
     slot->pause_ms = pool_next_pause(slot->pause_ms, now_ms - slot->started_at);
     slot->start_at = now_ms + slot->pause_ms;
-    log_event(LOG_WARN, "worker_ended", LOG_FAIL, "pid: %ld | code: %d | again_in_ms: %lld", pid,
-              slot->code, (long long)slot->pause_ms);
+    log_event(LOG_WARN, "worker_ended", LOG_FAIL, "pid: %ld | code: %d%s%s | again_in_ms: %lld",
+              pid, slot->code, signal_key, signal_name, (long long)slot->pause_ms);
 }
 
 /* Takes in every worker that has ended. Signals of several may have become one. */

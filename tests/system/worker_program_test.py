@@ -2,6 +2,7 @@
 kill, what it seals was read back, which broker it obeys, what it rejects, and how it counts."""
 import os
 import shutil
+import signal
 
 from case import SystemCase
 from cluster import BIN, Cluster, flags, free_ports
@@ -395,3 +396,11 @@ class WorkerProgram(SystemCase):
             workers.wait_line(f"sorteo-worker 0: .* cannot open a store in '{folder}'", skip=again)
         workers.wait_line("sorteo-worker 1: .* open_store .* success")
         self.assertNotRegex(workers.log(), "sorteo-worker [1-9]: .* cannot open")
+
+    def test_a_pool_says_which_signal_ended_a_worker_and_which_that_was(self):
+        workers = self.start(count=2)
+        opened = workers.wait_line(r"open_store .* path: (\S+)/1 \| pid: (\d+) \|")
+        os.kill(int(opened[2]), signal.SIGBUS)
+        workers.wait_line(f"worker_ended .* pid: {opened[2]} \\| code: 135 \\| signal: Bus error "
+                          r"\| again_in_ms: \d+$")
+        workers.wait_line(f"open_store .* path: {opened[1]}/1 ", skip=1)
