@@ -301,3 +301,21 @@ Test(store_length, says_why_it_cannot_be_lengthened)
     cr_expect_gt(grown.space.allocated_bytes, before);
     grown_end(&grown);
 }
+
+/* Without fallocate a file is as long as it was made: within a page, its map would be longer. */
+Test(store_length, is_whole_pages_again_where_a_part_of_one_was_left)
+{
+    struct folder folder = folder_create();
+    struct store *store;
+    cannot_allocate = true;
+    make_store(&folder);
+    const char *path = folder_file(&folder, "data.mdb");
+    off_t used = used_bytes(&folder);
+    cr_assert_eq(truncate(path, used + 1), 0);
+    cr_assert_eq(open_store(&folder, &store), STATUS_OK, "%s", problem);
+    cr_expect_eq(count_batches(store), BATCHES);
+    cr_expect_gt(size_of(path), used);
+    cr_expect_eq(size_of(path) % PAGE_BYTES, 0, "%ld", (long)size_of(path));
+    store_close(&store);
+    folder_destroy(&folder);
+}
