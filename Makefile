@@ -43,7 +43,8 @@ UNIT := status pack bet csv csv_faults batch digest seqset message item manifest
     broker_over broker_races broker_recover broker_recover_draws broker_refusals \
     broker_reports broker_requests broker_seal broker_start broker_stores broker_trust \
     csv_pieces cuts cutter dispatch_model dispatch draw durable fingerprint \
-    flights journal_checksum journal_load journal ledger_model ledger lmdb_value lock options_text \
+    flights journal_checksum journal_load journal_values journal ledger_model ledger \
+    lmdb_value lock options_text \
     outgoing output pace payloads pool progress protocol_vectors reader record recovery \
     report result results results_answers roll rows sample scanner schema source states \
     store_access store_damaged store_length store_lmdb store_memory stores window winners word \
