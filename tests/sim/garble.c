@@ -12,7 +12,8 @@ enum {
     /* Of letters, in the mildest world. */
     COMMON_MILLIONTHS = 400, /* of which there are many */
     RARE_MILLIONTHS = 4000,
-    LAST_MILLIONTHS = 12000, /* of which each party has a few in a draw, after the barrier */
+    LAST_MILLIONTHS = 30000,   /* of which each party has a few in a draw, after the barrier */
+    SELDOM_MILLIONTHS = 80000, /* of which most worlds have none */
     CANDIDATES_MAX = 64,
 };
 
@@ -29,23 +30,30 @@ static const struct {
 static bool is_common(enum message_kind kind)
 {
     return kind == MESSAGE_BATCH || kind == MESSAGE_MARK || kind == MESSAGE_POLL ||
-           kind == MESSAGE_WAIT || kind == MESSAGE_FINISHED || kind == MESSAGE_PING ||
-           kind == MESSAGE_PONG || kind == MESSAGE_FORWARD || kind == MESSAGE_STORED ||
-           kind == MESSAGE_CREDIT;
+           kind == MESSAGE_WAIT || kind == MESSAGE_PING || kind == MESSAGE_PONG ||
+           kind == MESSAGE_FORWARD || kind == MESSAGE_CREDIT;
 }
 
 static bool is_of_the_last(enum message_kind kind)
 {
     return kind == MESSAGE_SEAL || kind == MESSAGE_SEALED || kind == MESSAGE_COUNT ||
            kind == MESSAGE_FOUND || kind == MESSAGE_COUNTED || kind == MESSAGE_RESULT ||
-           kind == MESSAGE_WINNERS || kind == MESSAGE_NOT_YET || kind == MESSAGE_DIGESTS ||
-           kind == MESSAGE_DIGEST_PAGE || kind == MESSAGE_MANIFEST || kind == MESSAGE_MANIFEST_PART;
+           kind == MESSAGE_WINNERS || kind == MESSAGE_RETURNED || kind == MESSAGE_OK;
+}
+
+static bool is_seldom(enum message_kind kind)
+{
+    return kind == MESSAGE_NOT_YET || kind == MESSAGE_DIGESTS || kind == MESSAGE_DIGEST_PAGE ||
+           kind == MESSAGE_MANIFEST || kind == MESSAGE_MANIFEST_PART || kind == MESSAGE_REJECTED ||
+           kind == MESSAGE_FORGET;
 }
 
 static uint32_t millionths_of(enum message_kind kind)
 {
     if (is_common(kind))
         return COMMON_MILLIONTHS;
+    if (is_seldom(kind))
+        return SELDOM_MILLIONTHS;
     return is_of_the_last(kind) ? LAST_MILLIONTHS : RARE_MILLIONTHS;
 }
 

@@ -2,6 +2,7 @@
 #include <stddef.h>
 
 #include "proto/wire/check.h"
+#include "proto/wire/item.h"
 #include "tests/sim/garble.h"
 
 static const struct broker_actor *receiver(const struct garbling *garbling)
@@ -202,15 +203,47 @@ static bool report_again(struct garbling *garbling)
     return true;
 }
 
+/* Of the first batch that is told as stored: before that it is in flight to this store. */
+static bool reject_stored(struct garbling *garbling, enum refusal reason)
+{
+    struct message *message = &garbling->message;
+    struct item_stored item;
+    size_t at = 0;
+    if (item_next_stored(garbling->frames[1], &at, &item) != STATUS_OK)
+        return false;
+    message->kind = MESSAGE_REJECTED;
+    message->rejected = (struct message_rejected){.agency = message->stored.agency,
+                                                  .attempt = message->stored.attempt,
+                                                  .seq = item.seq,
+                                                  .reason = reason};
+    garbling->frames_count = 1;
+    return true;
+}
+
+static bool reject_far_draw(struct garbling *garbling)
+{
+    garbling->message.draw += FAR_AWAY;
+    return reject_stored(garbling, REFUSAL_CONFLICT);
+}
+
+static bool reject_another(struct garbling *garbling)
+{
+    garbling->message.stored.agency += FAR_AWAY;
+    return reject_stored(garbling, REFUSAL_CONFLICT);
+}
+
+static bool reject_far_attempt(struct garbling *garbling)
+{
+    garbling->message.stored.attempt += FAR_AWAY;
+    return reject_stored(garbling, REFUSAL_CONFLICT);
+}
+
 /* In flight to nobody: the highest one may have been sent (send_highest). */
 static bool reject_high_seq(struct garbling *garbling)
 {
-    garbling->message.rejected =
-        (struct message_rejected){.agency = garbling->message.rejected.agency,
-                                  .attempt = garbling->message.rejected.attempt,
-                                  .seq = BATCHES_MAX - 2,
-                                  .reason = REFUSAL_LATE};
-    return true;
+    bool is_stored = reject_stored(garbling, REFUSAL_LATE);
+    garbling->message.rejected.seq = BATCHES_MAX - 2;
+    return is_stored;
 }
 
 const struct garble_row garbled_reports[] = {
@@ -236,12 +269,14 @@ const struct garble_row garbled_reports[] = {
     {LINE_UP, MESSAGE_STORED, "a far attempt", ANYWHERE, FATE_DROPPED, FIELD(stored.attempt, FAR)},
     {LINE_UP, MESSAGE_STORED, "more items", ANYWHERE, FATE_DROPPED, FIELD(stored.items, MORE)},
     {LINE_UP, MESSAGE_STORED, "a cut body", ANYWHERE, FATE_DROPPED, BY(garble_body_end)},
-    {LINE_UP, MESSAGE_REJECTED, "a far draw", ANYWHERE, FATE_DROPPED, BY(report_of_far_draw)},
-    {LINE_UP, MESSAGE_REJECTED, "another agency", ANYWHERE, FATE_DROPPED,
-     FIELD(rejected.agency, FAR)},
-    {LINE_UP, MESSAGE_REJECTED, "a far attempt", ANYWHERE, FATE_DROPPED,
-     FIELD(rejected.attempt, FAR)},
-    {LINE_UP, MESSAGE_REJECTED, "a high seq", BESIDE, FATE_DROPPED, BY(reject_high_seq)},
+    {LINE_UP, MESSAGE_STORED, "a REJECTED of a far draw", ANYWHERE, FATE_DROPPED,
+     BY(reject_far_draw)},
+    {LINE_UP, MESSAGE_STORED, "a REJECTED of another agency", ANYWHERE, FATE_DROPPED,
+     BY(reject_another)},
+    {LINE_UP, MESSAGE_STORED, "a REJECTED of a far attempt", ANYWHERE, FATE_DROPPED,
+     BY(reject_far_attempt)},
+    {LINE_UP, MESSAGE_STORED, "a REJECTED with a high seq", BESIDE, FATE_DROPPED,
+     BY(reject_high_seq)},
     {LINE_UP, MESSAGE_RETURNED, "a far draw", AFTER, FATE_DROPPED, BY(report_of_far_draw)},
     {LINE_UP, MESSAGE_RETURNED, "another agency", AFTER, FATE_DROPPED, FIELD(returned.agency, FAR)},
     {LINE_UP, MESSAGE_RETURNED, "a far attempt", AFTER, FATE_DROPPED, FIELD(returned.attempt, FAR)},

@@ -1,6 +1,7 @@
 /* What befalls a world: each kind with how often it comes in the mildest world, and its doing.
  * Each function answers whether something happened. */
 #include "proto/wire/check.h"
+#include "tests/sim/inside.h"
 #include "tests/sim/store_memory.h"
 #include "tests/sim/world.h"
 
@@ -329,6 +330,20 @@ static bool lose_journal(struct world *world)
     return true;
 }
 
+/* While a draw is counted: the broker that recovers it asks the stores for its manifest, of which a
+ * broken one says something else. */
+static void lose_journal_of_seal(struct world *world)
+{
+    enum { LOST_MILLIONTHS = 4000 };
+    const struct broker_actor *actor = &world->brokers[world->address];
+    if (!world_may(world, MISHAP_GARBLE) || !world_may(world, MISHAP_LOST_JOURNAL) ||
+        !actor->is_up || inside_sealed_draw(actor->broker) == 0 ||
+        !dice_happens(&world->garble_dice, LOST_MILLIONTHS * world->plan.harshness))
+        return;
+    if (lose_journal(world))
+        world->counts[MISHAP_LOST_JOURNAL]++;
+}
+
 /* The operator has the broker end, and start with --void. */
 static bool void_draw(struct world *world)
 {
@@ -389,6 +404,7 @@ void world_suffer(struct world *world)
     world_wear_out(world);
     half_open(world);
     rot_manifest(world);
+    lose_journal_of_seal(world);
     for (size_t i = 0; i < sizeof mishaps / sizeof *mishaps; i++)
         if (world_strikes(world, mishaps[i].mishap, mishaps[i].millionths) &&
             mishaps[i].happen(world))

@@ -105,6 +105,17 @@ static uint64_t leave_some_out(uint64_t seed)
     return left_out;
 }
 
+/* Only a broker that recovers asks for a manifest, which a broken peer can spoil: more worlds with
+ * `garble` lose their journal than others. Those without it are chosen as before. */
+static uint64_t recover_more(uint64_t seed, uint64_t faults, uint64_t allowed)
+{
+    struct dice dice = {seed ^ 0x6a4b};
+    uint64_t journal = mishap_bit(MISHAP_LOST_JOURNAL);
+    if ((faults & mishap_bit(MISHAP_GARBLE)) == 0 || (allowed & journal) == 0 || !one_in(&dice, 4))
+        return faults;
+    return (faults & ~(LOSE_BATCHES | DIVIDE | mishap_bit(MISHAP_ROT_MANIFEST))) | journal;
+}
+
 /* Most worlds have one draw, some a few, and some so many that stores are told to forget. */
 static uint32_t choose_draws(struct dice *dice)
 {
@@ -128,8 +139,12 @@ struct world_plan plan_of_seed(uint64_t seed, uint64_t allowed, bool traces)
         .quorum = 1,
     };
     plan.faults = choose_mishaps(&dice) & ~leave_some_out(seed) & allowed;
+    plan.faults = recover_more(seed, plan.faults, allowed);
     if (seed % 3 == 0)
         plan.faults = 0;
+    /* Stores are told to forget after most of many draws, and then something may be wrong still. */
+    if (plan_has(&plan, MISHAP_GARBLE) && plan.draws == WORLD_DRAWS_MAX)
+        plan.faults_until_ms *= 5;
     /* Two brokers that open a draw each on copies of one journal would draw two seeds. */
     plan.draws_number = one_in(&dice, 2) && !plan_has(&plan, MISHAP_COPIED_JOURNAL);
     plan.has_roster = one_in(&dice, 4);
