@@ -27,6 +27,26 @@ static const struct {
     {garbled_orders, &garbled_orders_count},
 };
 
+/* Behind each other, in the order of `tables`. */
+const struct garble_row *garble_row(size_t index)
+{
+    for (size_t table = 0; table < sizeof tables / sizeof *tables; table++) {
+        if (index < *tables[table].count)
+            return &tables[table].rows[index];
+        index -= *tables[table].count;
+    }
+    return NULL;
+}
+
+static void count_row(struct world *world, const struct garble_row *row)
+{
+    size_t index = 0;
+    while (garble_row(index) != row)
+        index++;
+    CHECK(index < GARBLE_ROWS_MAX);
+    world->garbled[index]++;
+}
+
 static bool is_common(enum message_kind kind)
 {
     return kind == MESSAGE_BATCH || kind == MESSAGE_MARK || kind == MESSAGE_POLL ||
@@ -178,6 +198,7 @@ static void note_party(struct world *world, const struct letter *made)
     else
         world->agencies[made->party].is_misled = true;
     world->counts[MISHAP_GARBLE]++;
+    count_row(world, made->garbled);
     world_trace(world, "a letter over connection %d of %u is garbled: %s", (int)made->line,
                 made->party, made->garbled->what);
 }

@@ -75,6 +75,9 @@ extern const size_t garbled_replies_count;
 extern const struct garble_row garbled_orders[];
 extern const size_t garbled_orders_count;
 
+/* A row of the tables, by its place in all of them; NULL: there are no more. */
+const struct garble_row *garble_row(size_t index);
+
 /* -- changes that several tables have (garble_change.c) -- */
 
 /* A number far from all that a world has, but below every limit. */

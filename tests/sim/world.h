@@ -20,6 +20,7 @@ enum {
     SPOILED_MAX = 64,
     QUESTIONS_ASKED_MAX = 4096,
     OVERHEARD_MAX = 16,
+    GARBLE_ROWS_MAX = 256, /* of garbled_to_broker and garbled_from_broker */
     WORLD_GRACE_MS = 10000,
     WORLD_QUEUE_BYTES = 16384,
 };
@@ -147,6 +148,7 @@ struct world {
     struct agency_actor agencies[WORLD_AGENCIES_MAX];
     uint64_t steps;
     uint64_t counts[MISHAPS];            /* how often each kind happened */
+    uint32_t garbled[GARBLE_ROWS_MAX];   /* how often each row of garble_row() was made */
     struct store *lost[LOST_STORES_MAX]; /* owned: disks that never come back */
     uint32_t lost_count;
     struct batch_identity spoiled[SPOILED_MAX]; /* stored batches that have rotted, anywhere */
