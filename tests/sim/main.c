@@ -1,10 +1,12 @@
 /* Runs worlds: `sim FIRST COUNT` runs COUNT seeds from FIRST on, in as many processes as there are
  * processors; `sim SEED` runs one and prints what happens in it. A list of names behind either
  * narrows the kinds of faults. Exit 1 when something was violated, with the seeds that show it. */
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +15,7 @@
 
 enum {
     JOBS_MAX = 8,
+    EXIT_USAGE = 64, /* as sysexits has it */
     VIOLATIONS_SHOWN = 20,
     ROWS_WORLDS = 10000, /* so many worlds of all kinds garble a letter in each way that there is */
 };
@@ -145,32 +148,60 @@ static void print_sum(const struct order *order, const struct sum *sum)
     printf("%" PRIu64 " worlds violated something\n", sum->violated);
 }
 
-static int usage(void)
+static void print_faults(void)
 {
-    fprintf(stderr, "usage: sim SEED [FAULTS] | sim FIRST_SEED COUNT [FAULTS]\n"
-                    "FAULTS: names with commas between them, of\n");
+    fprintf(stderr, "FAULTS: names with commas between them, of\n");
     for (uint32_t i = 0; i < MISHAPS; i++)
         fprintf(stderr, "    %-15s %s\n", mishap_name((enum mishap)i), mishap_text((enum mishap)i));
-    return 64;
 }
 
-static bool is_number(const char *text)
+/* in: least: the least that it may be. returns false, and says why, where it is no such number. */
+static bool read_number(const char *name, const char *text, uint64_t least, uint64_t *number)
 {
-    return *text >= '0' && *text <= '9';
+    size_t digits = strspn(text, "0123456789");
+    errno = 0;
+    *number = strtoull(text, NULL, 10);
+    if (digits > 0 && text[digits] == '\0' && errno == 0 && *number >= least)
+        return true;
+    fprintf(stderr, "sim: %s is not one whole number from %" PRIu64 " to %" PRIu64 ": '%s'\n", name,
+            least, UINT64_MAX, text);
+    return false;
+}
+
+static bool read_faults(const char *text, uint64_t *faults)
+{
+    const char *unknown = mishaps_parse(text, faults);
+    if (unknown == NULL)
+        return true;
+    fprintf(stderr, "sim: no kind of fault is called '%.*s'\n", (int)strcspn(unknown, ","),
+            unknown);
+    print_faults();
+    return false;
+}
+
+/* returns false, and says why, where they are no order. */
+static bool read_order(int argc, char **argv, struct order *order)
+{
+    *order = (struct order){.count = 1, .allowed = mishaps_all()};
+    /* The names of faults begin with a letter. */
+    bool has_count = argc == 4 || (argc == 3 && (argv[2][0] < 'a' || argv[2][0] > 'z'));
+    int at = has_count ? 3 : 2;
+    order->traces = !has_count;
+    return read_number("the seed", argv[1], 0, &order->first) &&
+           (!has_count || read_number("the count of worlds", argv[2], 1, &order->count)) &&
+           (at >= argc || read_faults(argv[at], &order->allowed));
 }
 
 int main(int argc, char **argv)
 {
-    struct order order = {.count = 1, .allowed = mishaps_all()};
-    int at = 2;
-    if (argc < 2 || argc > 4 || !is_number(argv[1]))
-        return usage();
-    order.first = strtoull(argv[1], NULL, 10);
-    order.traces = argc < 3 || !is_number(argv[2]);
-    if (!order.traces)
-        order.count = strtoull(argv[at++], NULL, 10);
-    if (at < argc && (!mishaps_parse(argv[at], &order.allowed) || at + 1 < argc))
-        return usage();
+    struct order order;
+    if (argc < 2 || argc > 4) {
+        fprintf(stderr, "usage: sim SEED [FAULTS] | sim FIRST_SEED COUNT [FAULTS]\n");
+        print_faults();
+        return EXIT_USAGE;
+    }
+    if (!read_order(argc, argv, &order))
+        return EXIT_USAGE;
     struct sigaction aborts = {.sa_handler = on_abort};
     sigaction(SIGABRT, &aborts, NULL);
     sigaction(SIGSEGV, &aborts, NULL);

@@ -36,19 +36,18 @@ static bool find_mishap(const char *name, size_t bytes, enum mishap *mishap)
     return false;
 }
 
-bool mishaps_parse(const char *text, uint64_t *faults)
+const char *mishaps_parse(const char *text, uint64_t *faults)
 {
     *faults = 0;
-    while (*text != '\0') {
+    do {
         enum mishap mishap;
         size_t bytes = strcspn(text, ",");
         if (!find_mishap(text, bytes, &mishap))
-            return false;
+            return text;
         *faults |= mishap_bit(mishap);
         text += bytes;
-        text += *text == ',';
-    }
-    return *faults != 0;
+    } while (*text++ == ',');
+    return NULL;
 }
 
 /* -- which kinds go together -- */

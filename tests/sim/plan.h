@@ -69,8 +69,9 @@ static inline uint64_t mishaps_all(void)
 
 const char *mishap_name(enum mishap mishap);
 const char *mishap_text(enum mishap mishap);
-/* Reads "cut,broker". returns false when a name is unknown. */
-bool mishaps_parse(const char *text, uint64_t *faults);
+/* Reads "cut,broker". returns NULL, or where the first name begins that is unknown, up to the next
+ * comma. */
+const char *mishaps_parse(const char *text, uint64_t *faults);
 
 struct world_plan {
     uint64_t seed;
