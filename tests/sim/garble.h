@@ -27,6 +27,7 @@ enum fate {
     FATE_REFUSED,       /* the broker answers REFUSED, and journals nothing */
     FATE_NOT_JOURNALED, /* the broker answers, and journals nothing */
     FATE_ENDS_AGENCY,   /* the agency ends, if this is the reply that it waits for */
+    FATE_UNREAD,        /* likewise, and nothing of the page was read */
     FATE_ENDS_BROKER,   /* the broker ends, if it counts that draw: the store has another seal */
     FATE_BORNE,         /* what comes of it is mended by what the protocol has for it anyway */
 };
@@ -88,7 +89,10 @@ bool garble_header_twice(struct garbling *garbling); /* a frame too many */
 bool garble_frame_lost(struct garbling *garbling);   /* the last one, where there are two */
 bool garble_body_end(struct garbling *garbling);     /* its last byte is lost */
 bool garble_body_longer(struct garbling *garbling);  /* a byte too many */
-bool garble_winner(struct garbling *garbling);       /* number, seq or row of one of them */
+/* Its items again and again, until there are more bytes than that. returns how often they are there
+ * then; 0: there are none, or more already. */
+uint32_t garble_body_above(struct garbling *garbling, size_t most);
+bool garble_winner(struct garbling *garbling); /* number, seq or row of one of them */
 bool garble_winners_twice(struct garbling *garbling);
 bool garble_share(struct garbling *garbling); /* agency, attempt or seqs of one of them */
 bool garble_shares_twice(struct garbling *garbling);

@@ -53,6 +53,20 @@ bool garble_body_longer(struct garbling *garbling)
     return true;
 }
 
+uint32_t garble_body_above(struct garbling *garbling, size_t most)
+{
+    struct slice *body = last_frame(garbling);
+    size_t bytes = 0;
+    uint32_t times = 0;
+    if (garbling->frames_count < 2 || body->bytes == 0 || body->bytes > most)
+        return 0;
+    CHECK(2 * most <= GARBLE_ROOM_BYTES);
+    for (; bytes <= most; bytes += body->bytes, times++)
+        memcpy(garbling->room + bytes, body->data, body->bytes);
+    *body = (struct slice){garbling->room, bytes};
+    return times;
+}
+
 static bool body_twice(struct garbling *garbling)
 {
     struct slice *body = last_frame(garbling);

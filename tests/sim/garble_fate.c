@@ -144,6 +144,7 @@ void garble_judge_broker(struct world *world, struct broker_actor *actor,
     case FATE_UNHEEDED:
     case FATE_FENCED:
     case FATE_ENDS_AGENCY:
+    case FATE_UNREAD:
         return;
     }
     if (records_count(actor->records) != before->records)
@@ -238,4 +239,8 @@ void garble_judge_agency(struct world *world, const struct agency_actor *actor,
         violate(world, letter, "it changes the agency");
     if (letter->garbled->fate == FATE_ENDS_AGENCY && before->is_awaited && !is_over)
         violate(world, letter, "the agency takes it");
+    const struct agency_outcome *outcome = &actor->agency->outcome;
+    if (letter->garbled->fate == FATE_UNREAD && before->is_awaited &&
+        (outcome->cause != AGENCY_CAUSE_RESULT || outcome->result_fault != RESULT_FAULT_FORM))
+        violate(world, letter, "the agency reads it");
 }

@@ -189,6 +189,18 @@ static bool tell_a_cut_page(struct garbling *garbling)
     return has_page(garbling) && garble_body_end(garbling);
 }
 
+/* Read as far as the second winner it would be out of order. */
+static bool tell_too_much(struct garbling *garbling)
+{
+    struct message_result *result = &garbling->message.result;
+    uint32_t times = garble_body_above(garbling, PAGE_BYTES_MAX);
+    if (times == 0 || result->from != 0 || !has_page(garbling))
+        return false;
+    result->upto *= times;
+    result->total = result->total < result->upto ? result->upto : result->total;
+    return true;
+}
+
 static bool tell_elsewhere(struct garbling *garbling)
 {
     garbling->message.result.from += FAR_AWAY;
@@ -243,6 +255,18 @@ static bool page_elsewhere(struct garbling *garbling)
     return true;
 }
 
+/* Of batches that all went over to another attempt: nothing differs, and there is more. */
+static bool page_too_much(struct garbling *garbling)
+{
+    enum { DIGESTS = PAGE_BYTES_MAX / DIGEST_BYTES + 1 };
+    struct message_digest_page *page = &garbling->message.digest_page;
+    memset(garbling->room, 0, DIGESTS * DIGEST_BYTES);
+    garbling->frames[1] = (struct slice){garbling->room, DIGESTS * DIGEST_BYTES};
+    page->upto = page->from + DIGESTS;
+    page->total = page->upto + 1;
+    return garbling->frames_count == 2;
+}
+
 static bool publish_another_kind(struct garbling *garbling)
 {
     garbling->message.kind = MESSAGE_NOT_YET;
@@ -294,6 +318,7 @@ const struct garble_row garbled_replies[] = {
     {LINE_REPLY, MESSAGE_RESULT, "winners twice", ANYWHERE, FATE_ENDS_AGENCY,
      BY(tell_winners_twice)},
     {LINE_REPLY, MESSAGE_RESULT, "a cut body", ANYWHERE, FATE_ENDS_AGENCY, BY(tell_a_cut_page)},
+    {LINE_REPLY, MESSAGE_RESULT, "too much", ANYWHERE, FATE_UNREAD, BY(tell_too_much)},
     {LINE_REPLY, MESSAGE_RESULT, "another total", ANYWHERE, FATE_BORNE, BY(tell_a_part)},
     {LINE_REPLY, MESSAGE_RESULT, "no result", ANYWHERE, FATE_BORNE, BY(deny_result)},
     {LINE_REPLY, MESSAGE_NOT_YET, "another agency", ANYWHERE, FATE_DROPPED,
@@ -305,6 +330,7 @@ const struct garble_row garbled_replies[] = {
      FIELD(digest_page.total, NONE)},
     {LINE_REPLY, MESSAGE_DIGEST_PAGE, "a cut body", ANYWHERE, FATE_ENDS_AGENCY,
      BY(garble_body_end)},
+    {LINE_REPLY, MESSAGE_DIGEST_PAGE, "too much", ANYWHERE, FATE_ENDS_AGENCY, BY(page_too_much)},
     {LINE_REPLY, MESSAGE_OK, "another agency", ANYWHERE, FATE_DROPPED, FIELD(ok.agency, FAR)},
     {LINE_REPLY, MESSAGE_REFUSED, "another agency", ANYWHERE, FATE_DROPPED, BY(refuse_another)},
     {LINE_WINNERS, MESSAGE_RESULT, "a far draw", ANYWHERE, FATE_DROPPED, BY(answer_far_draw)},

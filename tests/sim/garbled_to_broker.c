@@ -182,19 +182,20 @@ static bool opened_before(struct garbling *garbling)
     return opening->number > 0;
 }
 
-/* Its items again and again, each of them right, in a chunk above its maximum. */
+/* Each item is right, in a body above its maximum. */
 static bool bring_too_much(struct garbling *garbling)
 {
-    struct slice *body = &garbling->frames[1];
-    if (garbling->frames_count != 2 || body->bytes == 0 || body->bytes > CHUNK_BYTES_MAX)
-        return false;
-    size_t bytes = 0;
-    uint32_t times = 0;
-    for (; bytes <= CHUNK_BYTES_MAX; bytes += body->bytes, times++)
-        memcpy(garbling->room + bytes, body->data, body->bytes);
+    uint32_t times = garble_body_above(garbling, CHUNK_BYTES_MAX);
     garbling->message.inventory.items *= times;
-    *body = (struct slice){garbling->room, bytes};
-    return true;
+    return times > 0;
+}
+
+/* Behind the true one nothing but its size is wrong with it: it would be one that is told again. */
+static bool find_too_much(struct garbling *garbling)
+{
+    uint32_t times = garble_body_above(garbling, PAGE_BYTES_MAX);
+    garbling->message.found.items *= times;
+    return times > 0;
 }
 
 static bool report_again(struct garbling *garbling)
@@ -296,6 +297,7 @@ const struct garble_row garbled_reports[] = {
      BY(garble_winner)},
     {LINE_UP, MESSAGE_FOUND, "winners twice", BEFORE | INSTEAD, FATE_ASKED_ANEW,
      BY(garble_winners_twice)},
+    {LINE_UP, MESSAGE_FOUND, "too much", ANYWHERE, FATE_ASKED_ANEW, BY(find_too_much)},
     {LINE_UP, MESSAGE_FOUND, "a cut body", BEFORE | INSTEAD, FATE_ASKED_ANEW, BY(garble_body_end)},
     {LINE_UP, MESSAGE_COUNTED, "a far draw", ANYWHERE, FATE_DROPPED, BY(report_of_far_draw)},
     {LINE_UP, MESSAGE_COUNTED, "another question", ANYWHERE, FATE_DROPPED,
