@@ -291,6 +291,8 @@ static void note_worker(struct broker_actor *actor, const struct letter *letter)
             .store = message.registration.store,
             .opening = message.registration.opening,
         };
+    if (registration != NULL && message.kind == MESSAGE_MANIFEST_PART)
+        registration->manifest_draw = 0;
     if (registration != NULL)
         registration->heard_at_awake = actor->awake_ms;
 }

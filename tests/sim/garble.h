@@ -26,10 +26,11 @@ enum fate {
     FATE_FENCED,        /* the worker answers FENCED and is as it was */
     FATE_REFUSED,       /* the broker answers REFUSED, and journals nothing */
     FATE_NOT_JOURNALED, /* the broker answers, and journals nothing */
-    FATE_ENDS_AGENCY,   /* the agency ends, if this is the reply that it waits for */
-    FATE_UNREAD,        /* likewise, and nothing of the page was read */
-    FATE_ENDS_BROKER,   /* the broker ends, if it counts that draw: the store has another seal */
-    FATE_BORNE,         /* what comes of it is mended by what the protocol has for it anyway */
+    FATE_NO_PART,     /* likewise, and a broker that has asked for it says what is wrong with it */
+    FATE_ENDS_AGENCY, /* the agency ends, if this is the reply that it waits for */
+    FATE_UNREAD,      /* likewise, and nothing of the page was read */
+    FATE_ENDS_BROKER, /* the broker ends, if it counts that draw: the store has another seal */
+    FATE_BORNE,       /* what comes of it is mended by what the protocol has for it anyway */
 };
 
 enum field_change { MORE, LESS, FAR, NONE, MOST, BIT };

@@ -25,7 +25,7 @@ static void violate(struct world *world, const struct letter *letter, const char
 
 /* -- brokers -- */
 
-void garble_look_at_broker(const struct broker_actor *actor, const struct letter *letter,
+void garble_look_at_broker(struct broker_actor *actor, const struct letter *letter,
                            struct broker_before *before)
 {
     struct message message;
@@ -36,8 +36,13 @@ void garble_look_at_broker(const struct broker_actor *actor, const struct letter
     uint64_t peer = broker_actor_peer(letter);
     before->is_registering = inside_is_registering(actor->broker, peer);
     before->has_manifest = false;
+    before->asks_manifest = false;
+    before->notes = inside_notes(actor->broker);
     if (message_decode(letter->frames[0], &message) != STATUS_OK)
         return;
+    const struct registration *registration = world_registration(actor, peer);
+    before->asks_manifest = registration != NULL && registration->manifest_draw == message.draw &&
+                            inside_recovers(actor->broker, peer, message.draw);
     before->has_manifest = inside_has_seal_to_hear(actor->broker, peer, message.draw);
     if (message.kind == MESSAGE_FOUND)
         before->question =
@@ -131,6 +136,10 @@ void garble_judge_broker(struct world *world, struct broker_actor *actor,
     case FATE_REFUSED:
         if (kind_sent(actor->outbox, before->outbox) != MESSAGE_REFUSED)
             violate(world, letter, "it is not refused");
+        break;
+    case FATE_NO_PART:
+        if (before->asks_manifest && inside_notes(actor->broker) == before->notes)
+            violate(world, letter, "the broker takes it");
         break;
     case FATE_NOT_JOURNALED:
         break;

@@ -198,6 +198,17 @@ static bool find_too_much(struct garbling *garbling)
     return times > 0;
 }
 
+/* The first part of two, longer than any may be. */
+static bool bring_long_part(struct garbling *garbling)
+{
+    struct message_part *part = &garbling->message.part;
+    part->parts = 2;
+    part->manifest_bytes = CHUNK_BYTES_MAX + 1;
+    memset(garbling->room, 0, CHUNK_BYTES_MAX + 1);
+    garbling->frames[1] = (struct slice){garbling->room, CHUNK_BYTES_MAX + 1};
+    return garbling->frames_count == 2;
+}
+
 static bool report_again(struct garbling *garbling)
 {
     garbling->is_packed = true;
@@ -317,19 +328,16 @@ const struct garble_row garbled_reports[] = {
     {LINE_UP, MESSAGE_PONG, "an epoch that is not newer", ANYWHERE, FATE_DROPPED, BY(fence_older)},
     {LINE_UP, MESSAGE_PONG, "a reply", ANYWHERE, FATE_DROPPED, BY(report_with_a_reply)},
     {LINE_UP, MESSAGE_MANIFEST_PART, "a far draw", ANYWHERE, FATE_DROPPED, BY(report_of_far_draw)},
-    {LINE_UP, MESSAGE_MANIFEST_PART, "another root", ANYWHERE, FATE_NOT_JOURNALED,
-     FIELD(part.root, BIT)},
-    {LINE_UP, MESSAGE_MANIFEST_PART, "another size", ANYWHERE, FATE_NOT_JOURNALED,
+    {LINE_UP, MESSAGE_MANIFEST_PART, "another root", ANYWHERE, FATE_NO_PART, FIELD(part.root, BIT)},
+    {LINE_UP, MESSAGE_MANIFEST_PART, "another size", ANYWHERE, FATE_NO_PART,
      FIELD(part.manifest_bytes, MORE)},
-    {LINE_UP, MESSAGE_MANIFEST_PART, "fewer bytes", ANYWHERE, FATE_NOT_JOURNALED,
+    {LINE_UP, MESSAGE_MANIFEST_PART, "fewer bytes", ANYWHERE, FATE_NO_PART,
      FIELD(part.manifest_bytes, LESS)},
     {LINE_UP, MESSAGE_MANIFEST_PART, "a half", ANYWHERE, FATE_NOT_JOURNALED,
      BY(garble_manifest_half)},
-    {LINE_UP, MESSAGE_MANIFEST_PART, "a cut body", ANYWHERE, FATE_NOT_JOURNALED,
-     BY(garble_body_end)},
-    {LINE_UP, MESSAGE_MANIFEST_PART, "a long body", ANYWHERE, FATE_NOT_JOURNALED,
-     BY(garble_body_longer)},
-    {LINE_UP, MESSAGE_MANIFEST_PART, "another byte", ANYWHERE, FATE_NOT_JOURNALED,
-     BY(garble_manifest)},
+    {LINE_UP, MESSAGE_MANIFEST_PART, "a cut body", ANYWHERE, FATE_NO_PART, BY(garble_body_end)},
+    {LINE_UP, MESSAGE_MANIFEST_PART, "a long body", ANYWHERE, FATE_NO_PART, BY(garble_body_longer)},
+    {LINE_UP, MESSAGE_MANIFEST_PART, "too much", ANYWHERE, FATE_NO_PART, BY(bring_long_part)},
+    {LINE_UP, MESSAGE_MANIFEST_PART, "another byte", ANYWHERE, FATE_NO_PART, BY(garble_manifest)},
 };
 const size_t garbled_reports_count = sizeof garbled_reports / sizeof *garbled_reports;

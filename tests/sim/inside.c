@@ -55,6 +55,18 @@ uint32_t inside_live_question(const struct broker *broker, uint64_t peer, uint32
     return question;
 }
 
+bool inside_recovers(const struct broker *broker, uint64_t peer, uint32_t draw)
+{
+    uint32_t recovered;
+    return broker->recovery != NULL && inside_knows_peer(broker, peer) &&
+           recovery_find(broker->recovery, &recovered) == RECOVERY_SEALED && recovered == draw;
+}
+
+uint32_t inside_notes(const struct broker *broker)
+{
+    return broker->events_first + broker->events_count;
+}
+
 bool inside_has_seal_to_hear(const struct broker *broker, uint64_t peer, uint32_t draw)
 {
     return find_registered(broker, peer) >= 0 && draw == broker->draw && broker->manifest != NULL &&

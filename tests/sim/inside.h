@@ -16,6 +16,10 @@ bool inside_is_registering(const struct broker *broker, uint64_t peer);
 /* That question, if the store behind the connection is asked it and is to be heard; else 0. */
 uint32_t inside_live_question(const struct broker *broker, uint64_t peer, uint32_t draw,
                               uint64_t epoch, uint32_t question);
+/* It recovers that draw, and knows the store behind the connection. */
+bool inside_recovers(const struct broker *broker, uint64_t peer, uint32_t draw);
+/* Becomes another number with each log line, until they are fetched. */
+uint32_t inside_notes(const struct broker *broker);
 /* A seal of that draw is known, with which one of that store would be compared. */
 bool inside_has_seal_to_hear(const struct broker *broker, uint64_t peer, uint32_t draw);
 

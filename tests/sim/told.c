@@ -228,6 +228,13 @@ static void check_question(const struct saying *saying)
                                     *own};
 }
 
+static void note_ask(const struct saying *saying)
+{
+    struct registration *registration = world_registration(saying->actor, saying->peer);
+    if (registration != NULL)
+        registration->manifest_draw = saying->message->draw;
+}
+
 static void check_seal(const struct saying *saying)
 {
     struct registration *registration = world_registration(saying->actor, saying->peer);
@@ -249,6 +256,9 @@ static void check_to_store(const struct saying *saying)
     case MESSAGE_COUNT:
         check_sealed_first(saying);
         check_question(saying);
+        return;
+    case MESSAGE_MANIFEST:
+        note_ask(saying);
         return;
     case MESSAGE_SEAL:
         check_seal(saying);

@@ -33,6 +33,7 @@ struct registration {
     struct epoch opening;
     uint32_t sealed_draw;   /* SEAL of that draw went to it */
     uint32_t question;      /* the last one that it was asked */
+    uint32_t manifest_draw; /* whose manifest it was asked for, and has told no part of; 0: none */
     int64_t heard_at_awake; /* on the broker's clock of waking hours */
 };
 
@@ -249,6 +250,8 @@ struct broker_before {
     bool is_registering; /* the store that sent a garbled one */
     bool has_manifest;   /* of the draw that it is about */
     uint32_t question;   /* that it answers; 0: none that is live */
+    bool asks_manifest; /* it recovers the draw that it is about, and has asked this store for it */
+    uint32_t notes;
 };
 void stranger_look(const struct broker_actor *actor, const struct letter *letter,
                    struct broker_before *before);
@@ -261,7 +264,7 @@ bool garble_deliver(struct world *world, struct letter *letter);
 /* Starts all workers and agencies anew, once a letter was garbled. */
 void garble_heal(struct world *world);
 /* garble_fate.c: a receiver before it takes a garbled letter, and what it made of it. */
-void garble_look_at_broker(const struct broker_actor *actor, const struct letter *letter,
+void garble_look_at_broker(struct broker_actor *actor, const struct letter *letter,
                            struct broker_before *before);
 void garble_judge_broker(struct world *world, struct broker_actor *actor,
                          const struct letter *letter, const struct broker_before *before);
