@@ -142,7 +142,10 @@ help:
 	@printf '%s\n' 'make          the programs, into build/bin' \
 	    'make demo     a whole draw on this machine (WORKERS=2 AGENCIES=5 BETS=100000 PORT=5555)' \
 	    'make check    installs what is missing, builds, and runs what has to pass, some minutes' \
-	    'make unit socket sim system fault    tests, each of them alone (sim SEED=7: one world)' \
+	    'make unit socket sim system fault    tests, each of them alone' \
+	    'make sim      worlds with faults (WORLDS=20000; SEED=7 shows one; FAULTS=cut,broker only)' \
+	    'make sim-states    every order of events in small worlds, half a minute' \
+	    'make sim-bugs      known bugs that worlds have to find, some minutes' \
 	    'make chaos    kills, pauses and cuts at random (SECONDS=60 SEED=7)' \
 	    'make clean    deletes build/'
 
@@ -204,7 +207,7 @@ $(BUILD)/sim $(BUILD)/exhaust:
 	$(Q)$(CC) $(LDFLAGS) $(LDWRAPS) -o $@ $(filter %.o,$^) -Wl,--start-group $(TEST_A) -Wl,--end-group $(LIBS)
 
 sim: $(BUILD)/sim
-	@$(BUILD)/sim $(if $(SEED),$(SEED),0 $(WORLDS)) $(FAULTS)
+	@$(BUILD)/sim $(if $(SEED),'$(SEED)',0 '$(WORLDS)') $(if $(FAULTS),'$(FAULTS)')
 
 sim-check: $(BUILD)/sim
 	@tests/sim/check $(BUILD)/sim
