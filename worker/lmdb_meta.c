@@ -16,8 +16,8 @@ enum {
     META_PAGE_FLAG = 0x08,
     META_PAGES = 2,
     FORMAT_VERSION = 1,
-    PAGE_BYTES_MIN = 4096,  /* the smallest that Linux has */
-    PAGE_BYTES_MAX = 32768, /* the largest that LMDB has, also where a machine's are larger */
+    PAGE_SIZE_MIN = 4096,  /* the smallest that Linux has */
+    PAGE_SIZE_MAX = 32768, /* the largest that LMDB has, also where a machine's are larger */
 };
 
 #define MAGIC          0xBEEFC0DEU
@@ -99,7 +99,7 @@ static bool begins_as_store(int descriptor, size_t bytes)
 
 static bool is_page_size(uint32_t bytes)
 {
-    return bytes >= PAGE_BYTES_MIN && bytes <= PAGE_BYTES_MAX && (bytes & (bytes - 1)) == 0;
+    return bytes >= PAGE_SIZE_MIN && bytes <= PAGE_SIZE_MAX && (bytes & (bytes - 1)) == 0;
 }
 
 /* What the newest meta page says of the pages that are used. */
@@ -145,7 +145,7 @@ static enum status check_pages(int descriptor, uint64_t file_bytes, char *reason
         return fail(reason, reason_bytes,
                     "data.mdb is damaged: its first page says that pages have %" PRIu32
                     " bytes, and %d to %d are possible",
-                    page_bytes, PAGE_BYTES_MIN, PAGE_BYTES_MAX);
+                    page_bytes, PAGE_SIZE_MIN, PAGE_SIZE_MAX);
     status = check_length(file_bytes, (uint64_t)META_PAGES * page_bytes, reason, reason_bytes);
     if (status == STATUS_OK)
         status = read_page(descriptor, (off_t)page_bytes, &pages[1], reason, reason_bytes);
@@ -174,6 +174,6 @@ enum status lmdb_meta_check(int descriptor, uint64_t *file_bytes, char *reason, 
     if (*file_bytes >= sizeof(struct meta_page))
         return check_pages(descriptor, *file_bytes, reason, reason_bytes);
     if (begins_as_store(descriptor, (size_t)file.st_size))
-        return check_length(*file_bytes, META_PAGES * PAGE_BYTES_MIN, reason, reason_bytes);
+        return check_length(*file_bytes, META_PAGES * PAGE_SIZE_MIN, reason, reason_bytes);
     return fail(reason, reason_bytes, "data.mdb is not a store's file");
 }

@@ -289,8 +289,8 @@ static int explain_end(struct loop *loop)
                   dismissal_text(ending.dismissal),
                   ending.dismissal == DISMISSAL_OPENING
                       ? " | hint: keep one of the two: end the other and start this one again, "
-                        "once "
-                        "more for each time that the other was started, or move this folder away"
+                        "once more for each time that the other was started, or move this folder "
+                        "away"
                       : "");
         return dismissal_exit_code(ending.dismissal);
     }
