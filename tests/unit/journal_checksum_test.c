@@ -78,7 +78,7 @@ Test(journal_checksum, finds_each_cell_that_has_rotted, .timeout = 60)
     fixture_end(&fixture);
     cr_assert_geq(count, 60, "%d", count);
     for (int i = 0; i < count; i++) {
-        char sql[256];
+        char sql[320];
         snprintf(sql, sizeof(sql),
                  "UPDATE %s SET %s = CASE typeof(%s) WHEN 'integer' THEN %s + 1000"
                  " WHEN 'blob' THEN zeroblob(length(%s)) ELSE 1 END",
